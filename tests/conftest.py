@@ -1,0 +1,58 @@
+"""Servers that tests share: one of each per pytest process (so per xdist worker), started when first asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[servers.ValkeyServer]:
+    """A running Valkey; a test that kills it starts it again before it ends."""
+    with servers.valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.PostgresServer]:
+    """A running PostgreSQL without fsync."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[servers.S3Server]:
+    """A running S3 service."""
+    with servers.s3() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey_server: servers.ValkeyServer) -> str:
+    """The URL of an empty database; emptied before each test."""
+    with contextlib.closing(redis.Redis.from_url(valkey_server.url)) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: servers.PostgresServer) -> Iterator[str]:
+    """The SQLAlchemy URL of a database that only this test has; dropped after it, whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def s3_bucket_url(s3_server: servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://bucket` of an empty bucket, with endpoint and credentials in this process's environment."""
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return s3_server.create_bucket(f"test-{uuid.uuid4().hex[:12]}")
