@@ -1,0 +1,1 @@
+"""The `mltrail` command: the composition root."""

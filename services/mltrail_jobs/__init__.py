@@ -1,0 +1,1 @@
+"""RQ jobs and the sweeper that finds due work."""

@@ -1,0 +1,1 @@
+"""What all sides agree on: events, records, ids, errors, rules, the log and the artifact store."""

@@ -1,0 +1,116 @@
+"""Every event there is: one frozen dataclass per wire name, and the dict from wire name to class.
+
+An event is one fact in the past tense: what its producer *said*. Whether it is accepted is the fold's decision.
+The wire name and the field names are the format; they never change, classes may move. `occurred_us` is the
+producer's clock (µs UTC) and is only ever displayed.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from mltrail_core.events.artifact import ArtifactDeleted, ArtifactStored
+from mltrail_core.events.experiment import (
+    ExperimentCreated,
+    ExperimentDeleted,
+    ExperimentEnsured,
+    ExperimentRenamed,
+    ExperimentRestored,
+    ExperimentTagDeleted,
+    ExperimentTagSet,
+)
+from mltrail_core.events.model import (
+    LoggedModelCreated,
+    LoggedModelFinalized,
+    LoggedModelParamLogged,
+    LoggedModelTagDeleted,
+    LoggedModelTagSet,
+)
+from mltrail_core.events.producer import ProducerClosed, ProducerOpened
+from mltrail_core.events.registry import ModelVersionCreated, RegisteredModelCreated
+from mltrail_core.events.run import (
+    DatasetInputLogged,
+    MetricsLogged,
+    ModelInputLogged,
+    ModelOutputLogged,
+    ParamLogged,
+    RunCreated,
+    RunDeleted,
+    RunRenamed,
+    RunRestored,
+    RunStatusChanged,
+    TagDeleted,
+    TagSet,
+)
+
+Event = (
+    ExperimentEnsured
+    | ExperimentCreated
+    | ExperimentRenamed
+    | ExperimentTagSet
+    | ExperimentTagDeleted
+    | ExperimentDeleted
+    | ExperimentRestored
+    | RunCreated
+    | RunRenamed
+    | RunStatusChanged
+    | TagSet
+    | TagDeleted
+    | ParamLogged
+    | MetricsLogged
+    | RunDeleted
+    | RunRestored
+    | DatasetInputLogged
+    | ModelInputLogged
+    | ModelOutputLogged
+    | ArtifactStored
+    | ArtifactDeleted
+    | LoggedModelCreated
+    | LoggedModelFinalized
+    | LoggedModelParamLogged
+    | LoggedModelTagSet
+    | LoggedModelTagDeleted
+    | RegisteredModelCreated
+    | ModelVersionCreated
+    | ProducerOpened
+    | ProducerClosed
+)
+
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
+BY_WIRE_NAME: dict[str, type[Event]] = {event.WIRE_NAME: event for event in EVENT_TYPES}
+
+__all__ = [
+    "BY_WIRE_NAME",
+    "EVENT_TYPES",
+    "ArtifactDeleted",
+    "ArtifactStored",
+    "DatasetInputLogged",
+    "Event",
+    "ExperimentCreated",
+    "ExperimentDeleted",
+    "ExperimentEnsured",
+    "ExperimentRenamed",
+    "ExperimentRestored",
+    "ExperimentTagDeleted",
+    "ExperimentTagSet",
+    "LoggedModelCreated",
+    "LoggedModelFinalized",
+    "LoggedModelParamLogged",
+    "LoggedModelTagDeleted",
+    "LoggedModelTagSet",
+    "MetricsLogged",
+    "ModelInputLogged",
+    "ModelOutputLogged",
+    "ModelVersionCreated",
+    "ParamLogged",
+    "ProducerClosed",
+    "ProducerOpened",
+    "RegisteredModelCreated",
+    "RunCreated",
+    "RunDeleted",
+    "RunRenamed",
+    "RunRestored",
+    "RunStatusChanged",
+    "TagDeleted",
+    "TagSet",
+]

@@ -1,0 +1,37 @@
+"""How a log begins: its identity, and the first record, which is the same whoever writes it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+
+from mltrail_core.events import ExperimentCreated
+from mltrail_core.ids import CONTROL, DEFAULT_EXPERIMENT_ID, PARTITION_COUNT, ProducerId
+from mltrail_core.log.port import EventLog, LogIdentity, NewRecord
+from mltrail_core.record import FORMAT_VERSION, Actor, FrozenRecord, Record, freeze_record
+
+GENESIS_PRODUCER = ProducerId("genesis")
+
+
+def fresh_identity() -> LogIdentity:
+    """Return the identity of a log that begins now."""
+    return LogIdentity(secrets.token_hex(16), FORMAT_VERSION, PARTITION_COUNT, time.time_ns() // 1000)
+
+
+def first_record(identity: LogIdentity) -> FrozenRecord:
+    """Return the record that creates the default experiment; equal bytes for one log, so that two starts are one."""
+    salt = hashlib.sha256(identity.log_id.encode()).digest()[:16]
+    default = ExperimentCreated(identity.created_us, DEFAULT_EXPERIMENT_ID, "Default")
+    record = Record(CONTROL, GENESIS_PRODUCER, 1, Actor("mltrail"), (default,))
+    return freeze_record(record, salts=iter([salt]))
+
+
+def ensure_begun(log: EventLog) -> None:
+    """Append the first record when `control` is empty. Two processes may both do it: the fold drops the second.
+
+    Raises:
+        Unavailable: the log can't be reached.
+    """
+    if log.heads()[CONTROL] == 0:
+        log.append([NewRecord(CONTROL, first_record(log.identity))])

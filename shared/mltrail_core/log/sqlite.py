@@ -1,0 +1,274 @@
+"""The event log in one SQLite file: for a folder with no server, written by many processes at once.
+
+An append takes a flock before SQLite's own lock (without it, 16 busy writers starved one to a commit in 5 s), gives
+each record the next index of its partition and commits with `synchronous=FULL`, so what returns survives a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mltrail_core.errors import Conflict, LogFull, OutcomeUnknown, Unavailable
+from mltrail_core.ids import PARTITION_COUNT, PARTITIONS, Partition
+from mltrail_core.log.genesis import fresh_identity
+from mltrail_core.log.network import refuse_network_file_system
+from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
+from mltrail_core.record import FORMAT_VERSION, FrozenRecord
+
+LOW_WATER_DISK_BYTES = 64 << 20
+"""Appends are refused when the disk has less than this left: SQLite needs room for its WAL and its checkpoint."""
+_BUSY_TIMEOUT_S = 30.0
+_POLL_S = 0.004
+"""How often a waiting reader looks for records that another process appended; a look costs ~15 µs."""
+_INDEX_BITS = 48
+_NUMBER_OF = {partition: number for number, partition in enumerate(PARTITIONS)}
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS identity (log_id TEXT, format_version INT, partition_count INT, created_us INT);
+CREATE TABLE IF NOT EXISTS published (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (place INTEGER PRIMARY KEY, appended_us INT NOT NULL, frozen BLOB NOT NULL);
+"""
+# `place` is partition number << 48 | index: one B-tree clustered by partition, so reads are sequential.
+
+
+class SqliteLog:
+    """An `EventLog` in `folder/log.db`. One object may be used by many threads, and survives a fork."""
+
+    durability: Durability = "fsync"
+
+    def __init__(self, folder: Path, identity: LogIdentity) -> None:
+        self._folder = folder
+        self.identity = identity
+        self.url = f"sqlite:///{folder}"
+        self._local = threading.local()
+        self._all: list[tuple[int, sqlite3.Connection]] = []
+        """With the process that opened each: a forked child keeps the parent's open and never touches them."""
+        self._lock = threading.Lock()
+        self._appended = threading.Condition()
+        self._appends = 0
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, folder: Path, *, identity: LogIdentity | None = None) -> SqliteLog:
+        """Open the log in `folder`, and begin it when there is none; see `open_log`."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder = folder.resolve()
+            refuse_network_file_system(folder)
+            log = cls(folder, identity or fresh_identity())
+            log._begin(must_match=identity is not None)
+        except OSError as error:
+            raise Unavailable(f"the log's folder {folder} can't be used: {error}") from error
+        except sqlite3.Error as error:
+            raise Unavailable(f"the log {folder / 'log.db'} can't be opened: {error}") from error
+        return log
+
+    def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        self._refuse_below_low_water()
+        with self._writing() as connection:
+            heads = {partition: self._head(connection, partition) for partition in {r.partition for r in records}}
+            appended_us = time.time_ns() // 1000
+            for _, last_us in heads.values():
+                appended_us = max(appended_us, last_us)
+            counts = {partition: index for partition, (index, _) in heads.items()}
+            appended = []
+            for record in records:
+                counts[record.partition] += 1
+                appended.append(Appended(record.partition, counts[record.partition], appended_us))
+            connection.executemany(
+                "INSERT INTO records VALUES (?, ?, ?)",
+                [
+                    (_place(done.partition, done.index), appended_us, record.frozen)
+                    for done, record in zip(appended, records, strict=True)
+                ],
+            )
+        self._announce()
+        return appended
+
+    def read(
+        self, partition: Partition, *, after: int, max_records: int = 1000, max_bytes: int = 16 << 20
+    ) -> list[LogEntry]:
+        entries: list[LogEntry] = []
+        size_bytes = 0
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT place, appended_us, frozen FROM records WHERE place > ? AND place < ? ORDER BY place LIMIT ?",
+                (_place(partition, after), _place(partition, 1 << _INDEX_BITS), max_records),
+            )
+            for place, appended_us, frozen in rows:
+                size_bytes += len(frozen)
+                if entries and size_bytes > max_bytes:
+                    break
+                index = place & ((1 << _INDEX_BITS) - 1)
+                entries.append(LogEntry(partition, index, appended_us, FrozenRecord(frozen)))
+            rows.close()
+        return entries
+
+    def heads(self) -> Positions:
+        with self._reading() as connection:
+            return {partition: self._head(connection, partition)[0] for partition in PARTITIONS}
+
+    def wait(self, positions: Positions, *, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        version = -1
+        while True:
+            appends = self._appends
+            with self._reading() as connection:
+                seen = connection.execute("PRAGMA data_version").fetchone()[0]
+            # data_version moves when another connection commits, of this process or another.
+            if seen != version and any(head > positions.get(name, 0) for name, head in self.heads().items()):
+                return True
+            version = seen
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
+                return False
+            with self._appended:
+                if self._appends == appends:
+                    self._appended.wait(min(_POLL_S, remaining_s))
+
+    def publish(self, key: str, value: str) -> None:
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO published VALUES (?, ?)", (key, value))
+
+    def published(self, key: str) -> str | None:
+        with self._reading() as connection:
+            row = connection.execute("SELECT value FROM published WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def import_entries(self, entries: Sequence[LogEntry]) -> None:
+        self._refuse_below_low_water()
+        with self._writing() as connection:
+            heads = {name: self._head(connection, name) for name in {entry.partition for entry in entries}}
+            for entry in entries:
+                head, last_us = heads[entry.partition]
+                if entry.index != head + 1 or entry.appended_us < last_us:
+                    raise Conflict(
+                        f"partition {entry.partition} of {self.url} stands at {head}; "
+                        f"a record with index {entry.index} can't follow"
+                    )
+                heads[entry.partition] = (entry.index, entry.appended_us)
+            connection.executemany(
+                "INSERT INTO records VALUES (?, ?, ?)",
+                [(_place(entry.partition, entry.index), entry.appended_us, entry.frozen) for entry in entries],
+            )
+        self._announce()
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            mine = [connection for process_id, connection in self._all if process_id == os.getpid()]
+        for connection in mine:
+            connection.close()
+
+    def _begin(self, *, must_match: bool) -> None:
+        with self._flock():
+            connection = self._connection()
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+            row = connection.execute("SELECT * FROM identity").fetchone()
+            if row is None:
+                wanted = self.identity
+                connection.execute(
+                    "INSERT INTO identity VALUES (?, ?, ?, ?)",
+                    (wanted.log_id, wanted.format_version, wanted.partition_count, wanted.created_us),
+                )
+                row = connection.execute("SELECT * FROM identity").fetchone()
+        found = LogIdentity(*row)
+        if found.format_version != FORMAT_VERSION or found.partition_count != PARTITION_COUNT:
+            raise Conflict(
+                f"the log in {self._folder} has format {found.format_version} with {found.partition_count} partitions; "
+                f"this mltrail reads format {FORMAT_VERSION} with {PARTITION_COUNT}"
+            )
+        if must_match and found != self.identity:
+            raise Conflict(f"the folder {self._folder} holds another log, {found.log_id}; copy into an empty folder")
+        self.identity = found
+
+    def _refuse_below_low_water(self) -> None:
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < LOW_WATER_DISK_BYTES:
+            raise LogFull(
+                f"the disk of {self._folder} has {free_bytes >> 20} MiB left and an append needs "
+                f"{LOW_WATER_DISK_BYTES >> 20}; free some space",
+                retry_after_s=30.0,
+            )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside a write transaction that is committed at the end, or rolled back."""
+        with self._flock():
+            try:
+                connection = self._connection()
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise Unavailable(f"the log {self.url} can't be written: {error}") from error
+            try:
+                yield connection
+            except sqlite3.Error as error:
+                connection.rollback()
+                raise Unavailable(f"the log {self.url} can't be written: {error}") from error
+            except BaseException:
+                connection.rollback()
+                raise
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if connection.in_transaction:
+                    connection.rollback()
+                raise OutcomeUnknown(f"the log {self.url} did not confirm the append: {error}") from error
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._connection()
+        except sqlite3.Error as error:
+            raise Unavailable(f"the log {self.url} can't be read: {error}") from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection; a process that was forked opens its own, as SQLite demands."""
+        if self._is_closed:
+            raise Unavailable(f"the log {self.url} was closed")
+        if getattr(self._local, "process_id", None) != os.getpid():
+            connection = sqlite3.connect(
+                self._folder / "log.db", isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT_S
+            )
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA mmap_size=268435456")
+            self._local.connection, self._local.process_id = connection, os.getpid()
+            with self._lock:
+                self._all.append((os.getpid(), connection))
+        found: sqlite3.Connection = self._local.connection
+        return found
+
+    @contextlib.contextmanager
+    def _flock(self) -> Iterator[None]:
+        """Queue behind other writers: the kernel wakes flock waiters in order, SQLite's busy handler polls."""
+        descriptor = os.open(self._folder / "log.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _announce(self) -> None:
+        with self._appended:
+            self._appends += 1
+            self._appended.notify_all()
+
+    def _head(self, connection: sqlite3.Connection, partition: Partition) -> tuple[int, int]:
+        row = connection.execute(
+            "SELECT place, appended_us FROM records WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1",
+            (_place(partition, 0), _place(partition, 1 << _INDEX_BITS)),
+        ).fetchone()
+        return (0, 0) if row is None else (row[0] & ((1 << _INDEX_BITS) - 1), row[1])
+
+
+def _place(partition: Partition, index: int) -> int:
+    return (_NUMBER_OF[partition] << _INDEX_BITS) + index

@@ -1,0 +1,37 @@
+"""Records: what is appended to the log, frozen as bytes before the first send.
+
+Three names for three things: a `Record` is the domain object, `FrozenRecord` its bytes, and a `LogEntry` (in
+`mltrail_core.log`) frozen bytes at an index of a partition.
+"""
+
+from __future__ import annotations
+
+from mltrail_core.record.codec import (
+    FORMAT_VERSION,
+    GOOD_RECORD_BYTES,
+    MAX_RECORD_BYTES,
+    Actor,
+    Attestation,
+    FrozenRecord,
+    Record,
+    attest,
+    decode_record,
+    freeze_record,
+    identity_hash,
+    leaf_hash,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GOOD_RECORD_BYTES",
+    "MAX_RECORD_BYTES",
+    "Actor",
+    "Attestation",
+    "FrozenRecord",
+    "Record",
+    "attest",
+    "decode_record",
+    "freeze_record",
+    "identity_hash",
+    "leaf_hash",
+]

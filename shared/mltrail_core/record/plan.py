@@ -1,0 +1,157 @@
+"""How each event's fields are packed and checked, worked out once from the event's type hints."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgpack
+
+from mltrail_core.errors import Invalid
+from mltrail_core.events.text import Detached
+
+Detach = Callable[[str], msgpack.ExtType]
+Attach = Callable[[object], str]
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One field's form on the wire: `pack` gives what msgpack takes, `unpack` checks and gives the event's value."""
+
+    name: str
+    pack: Callable[[Any, Detach], object] | None
+    """None when the value goes as it is."""
+    unpack: Callable[[object, Attach], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The forms of one event's fields, in order; fields that have a default may be absent on the wire."""
+
+    wire_name: str
+    forms: tuple[tuple[str, _Form, object], ...]
+
+    def pack(self, event: object, detach: Detach) -> dict[str, object]:
+        """Return the event's fields as msgpack takes them; those equal to their default are left out."""
+        packed: dict[str, object] = {}
+        for field_name, form, default in self.forms:
+            value = getattr(event, field_name)
+            if value != default:
+                packed[field_name] = value if form.pack is None else form.pack(value, detach)
+        return packed
+
+    def unpack(self, packed: Mapping[object, object], attach: Attach) -> dict[str, Any]:
+        """Return the event's fields from what msgpack gave.
+
+        Raises:
+            Invalid: a field is missing, unknown, or has another type than the event says.
+        """
+        unpacked: dict[str, object] = {}
+        for field_name, form, default in self.forms:
+            if field_name in packed:
+                try:
+                    unpacked[field_name] = form.unpack(packed[field_name], attach)
+                except TypeError as error:
+                    raise Invalid(
+                        f"{self.wire_name}: field {field_name!r} should be {form.name}, "
+                        f"found {type(packed[field_name]).__name__}"
+                    ) from error
+            elif default is MISSING:
+                raise Invalid(f"{self.wire_name}: field {field_name!r} is missing")
+        if len(unpacked) != len(packed):
+            unknown = sorted(str(name) for name in packed if name not in unpacked)
+            raise Invalid(f"{self.wire_name}: fields {', '.join(unknown)} are not known to this mltrail")
+        return unpacked
+
+
+def plan_of(event_type: type) -> Plan:
+    """Return the plan of an event class.
+
+    Raises:
+        TypeError: a field has a type that the format has no form for (a mistake in the class, found at import).
+    """
+    hints = get_type_hints(event_type, include_extras=True)
+    forms = tuple((field.name, _form_of(hints[field.name]), field.default) for field in fields(event_type))
+    return Plan(event_type.WIRE_NAME, forms)  # type: ignore[attr-defined]
+
+
+def _form_of(hint: Any) -> _Form:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if origin is Annotated and any(isinstance(mark, Detached) for mark in hint.__metadata__):
+        return _Form("a text", lambda text, detach: detach(text), lambda packed, attach: attach(packed))
+    if origin in (Union, types.UnionType) and len(arguments) == 2 and arguments[1] is type(None):
+        return _optional(_form_of(arguments[0]))
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return _sequence(_form_of(arguments[0]))
+    if origin is tuple:
+        return _pair(*(_form_of(argument) for argument in arguments))
+    raise TypeError(f"no wire form for {hint!r}")
+
+
+def _int64(packed: object, _: Attach) -> int:
+    if type(packed) is not int or packed not in _INT64:
+        raise TypeError("int")
+    return packed
+
+
+def _text(packed: object, _: Attach) -> str:
+    if not isinstance(packed, str):
+        raise TypeError("str")
+    return packed
+
+
+def _bytes(packed: object, _: Attach) -> bytes:
+    if not isinstance(packed, bytes):
+        raise TypeError("bytes")
+    return packed
+
+
+_SCALARS: dict[object, _Form] = {
+    int: _Form("an integer of 64 bits", None, _int64),
+    str: _Form("a text", None, _text),
+    bytes: _Form("bytes", None, _bytes),
+}
+
+
+def _optional(form: _Form) -> _Form:
+    pack = form.pack
+    return _Form(
+        f"{form.name} or nil",
+        None if pack is None else lambda value, detach: None if value is None else pack(value, detach),
+        lambda packed, attach: None if packed is None else form.unpack(packed, attach),
+    )
+
+
+def _sequence(form: _Form) -> _Form:
+    pack = form.pack
+
+    def unpack(packed: object, attach: Attach) -> object:
+        if not isinstance(packed, list):
+            raise TypeError("list")
+        return tuple(form.unpack(item, attach) for item in packed)
+
+    return _Form(
+        f"a list, each {form.name}",
+        None if pack is None else lambda items, detach: [pack(item, detach) for item in items],
+        unpack,
+    )
+
+
+def _pair(first: _Form, second: _Form) -> _Form:
+    def pack(pair: Any, detach: Detach) -> object:
+        return [
+            value if form.pack is None else form.pack(value, detach)
+            for form, value in zip((first, second), pair, strict=True)
+        ]
+
+    def unpack(packed: object, attach: Attach) -> object:
+        if not isinstance(packed, list) or len(packed) != 2:
+            raise TypeError("pair")
+        return (first.unpack(packed[0], attach), second.unpack(packed[1], attach))
+
+    return _Form(f"a pair of {first.name} and {second.name}", pack, unpack)
