@@ -1,0 +1,145 @@
+"""Metric points in columns: how they travel in `metrics_logged` and rest in `metric_blocks`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from mltrail_core.errors import Invalid
+from mltrail_core.events import MetricsLogged
+
+_KEY_INDEX, _INT, _FLOAT = np.dtype("<u4"), np.dtype("<i8"), np.dtype("<f8")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One value of one key. `time_us` is µs UTC by the producer's clock; NaN and ±Infinity are values."""
+
+    key: str
+    value: float
+    step: int
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricBlock:
+    """n points of one run: a dictionary of distinct keys and four columns of length n, in the order they were logged.
+
+    `key_indices` uint32 into `keys`, `steps` int64, `times_us` int64, `values` float64.
+    """
+
+    keys: tuple[str, ...]
+    key_indices: npt.NDArray[np.uint32]
+    steps: npt.NDArray[np.int64]
+    times_us: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def points(self) -> list[MetricPoint]:
+        """Return the points one by one, in order."""
+        columns = (self.key_indices.tolist(), self.values.tolist(), self.steps.tolist(), self.times_us.tolist())
+        return [MetricPoint(self.keys[k], value, step, us) for k, value, step, us in zip(*columns, strict=True)]
+
+    def of_key(self, key: str) -> MetricBlock:
+        """Return the block's points of `key`, in order; an empty block when it has none."""
+        chosen = self.key_indices == (self.keys.index(key) if key in self.keys else len(self.keys))
+        zeros = np.zeros(int(chosen.sum()), dtype=_KEY_INDEX)
+        return MetricBlock((key,), zeros, self.steps[chosen], self.times_us[chosen], self.values[chosen])
+
+    def to_bytes(self) -> bytes:
+        """Return the block as `metric_blocks.block` holds it: msgpack [keys, four little-endian columns]."""
+        packed: bytes = msgpack.packb([self.keys, *self._columns()])
+        return packed
+
+    def to_event(
+        self,
+        run_id: str,
+        occurred_us: int,
+        *,
+        model_id: str | None = None,
+        dataset_name: str | None = None,
+        dataset_digest: str | None = None,
+    ) -> MetricsLogged:
+        """Return the event that logs these points to a run."""
+        columns = self._columns()
+        return MetricsLogged(occurred_us, run_id, self.keys, *columns, model_id, dataset_name, dataset_digest)
+
+    def _columns(self) -> tuple[bytes, bytes, bytes, bytes]:
+        return (
+            self.key_indices.astype(_KEY_INDEX, copy=False).tobytes(),
+            self.steps.astype(_INT, copy=False).tobytes(),
+            self.times_us.astype(_INT, copy=False).tobytes(),
+            self.values.astype(_FLOAT, copy=False).tobytes(),
+        )
+
+
+def block_of_points(points: Sequence[MetricPoint]) -> MetricBlock:
+    """Return the points in columns, keys in order of first appearance."""
+    keys: dict[str, int] = {}
+    indices = [keys.setdefault(point.key, len(keys)) for point in points]
+    return MetricBlock(
+        tuple(keys),
+        np.array(indices, dtype=_KEY_INDEX),
+        np.array([point.step for point in points], dtype=_INT),
+        np.array([point.time_us for point in points], dtype=_INT),
+        np.array([point.value for point in points], dtype=_FLOAT),
+    )
+
+
+def block_of_event(event: MetricsLogged) -> MetricBlock:
+    """Return the event's points.
+
+    Raises:
+        Invalid: the columns differ in length, or a key index points past the dictionary.
+    """
+    return _block(event.keys, event.key_indices, event.steps, event.times_us, event.values)
+
+
+def block_of_bytes(packed: bytes) -> MetricBlock:
+    """Return the block that `to_bytes` wrote."""
+    keys, *columns = msgpack.unpackb(packed)
+    return _block(tuple(keys), *columns)
+
+
+def concatenate(blocks: Iterable[MetricBlock]) -> MetricBlock:
+    """Return all points of the blocks, in order, under one dictionary of keys."""
+    blocks = list(blocks)
+    if len(blocks) == 1:
+        return blocks[0]
+    keys: dict[str, int] = {}
+    indices = []
+    for block in blocks:
+        renumbered = np.array([keys.setdefault(key, len(keys)) for key in block.keys], dtype=_KEY_INDEX)
+        indices.append(renumbered[block.key_indices] if len(block) else block.key_indices)
+    return MetricBlock(
+        tuple(keys),
+        np.concatenate([*indices, np.empty(0, _KEY_INDEX)]),
+        np.concatenate([*(block.steps for block in blocks), np.empty(0, _INT)]),
+        np.concatenate([*(block.times_us for block in blocks), np.empty(0, _INT)]),
+        np.concatenate([*(block.values for block in blocks), np.empty(0, _FLOAT)]),
+    )
+
+
+def _block(keys: tuple[str, ...], key_indices: bytes, steps: bytes, times_us: bytes, values: bytes) -> MetricBlock:
+    count, rest = divmod(len(values), _FLOAT.itemsize)
+    if rest or (len(key_indices), len(steps), len(times_us)) != (count * 4, count * 8, count * 8):
+        raise Invalid(
+            f"a metric block's columns should have equal lengths; found {len(key_indices)}, {len(steps)}, "
+            f"{len(times_us)} and {len(values)} bytes of uint32, int64, int64 and float64"
+        )
+    block = MetricBlock(
+        keys,
+        np.frombuffer(key_indices, dtype=_KEY_INDEX),
+        np.frombuffer(steps, dtype=_INT),
+        np.frombuffer(times_us, dtype=_INT),
+        np.frombuffer(values, dtype=_FLOAT),
+    )
+    if count and int(block.key_indices.max()) >= len(keys):
+        raise Invalid(f"a metric block names key {int(block.key_indices.max())} of a dictionary of {len(keys)}")
+    return block

@@ -1,0 +1,97 @@
+"""The rules that decide whether what a producer said is accepted: pure, and fixed for a record format for ever.
+
+The API checks the same rules before it appends, so that most mistakes never reach the log; the fold decides again.
+Limits are those of MLflow 3 (`mlflow.utils.validation`).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from enum import StrEnum
+
+MAX_KEY_CHARACTERS = 250
+MAX_PARAM_CHARACTERS = 6000
+MAX_TAG_CHARACTERS = 8000
+MAX_EXPERIMENT_TAG_CHARACTERS = 5000
+MAX_EXPERIMENT_NAME_CHARACTERS = 500
+MAX_PATH_CHARACTERS = 4096
+
+RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+ENDED_STATUSES = ("FINISHED", "FAILED", "KILLED")
+LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED = (
+    "LOGGED_MODEL_PENDING",
+    "LOGGED_MODEL_READY",
+    "LOGGED_MODEL_UPLOAD_FAILED",
+)
+LOGGED_MODEL_STATUSES = (LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED)
+
+_KEY = re.compile(r"^[/\w.\- :]*$")
+
+
+class Reason(StrEnum):
+    """Why an event or a record was rejected; a stable word that programs may match."""
+
+    UNDECODABLE = "undecodable"
+    SEQUENCE_REUSED = "sequence_reused"
+    WRONG_PARTITION = "wrong_partition"
+    INVALID = "invalid"
+    UNKNOWN_SUBJECT = "unknown_subject"
+    SUBJECT_DELETED = "subject_deleted"
+    NAME_TAKEN = "name_taken"
+    ALREADY_EXISTS = "already_exists"
+    PARAM_CHANGED = "param_changed"
+    NOT_THERE = "not_there"
+    NOT_ALLOWED = "not_allowed"
+
+
+def key_fault(key: str) -> str | None:
+    """Return what is wrong with the key of a param, metric or tag, or None.
+
+    As in MLflow: at most 250 characters of letters, digits, `_ - . / :` and spaces, and a clean relative path.
+    """
+    if not key:
+        return "the key is empty"
+    if len(key) > MAX_KEY_CHARACTERS:
+        return f"the key has {len(key)} characters; at most {MAX_KEY_CHARACTERS} are allowed"
+    if not _KEY.match(key):
+        return f"the key {key!r} may only hold letters, digits, underscores, dashes, dots, spaces, colons and slashes"
+    if not _is_clean_path(key):
+        return f"the key {key!r} is not a clean path; {posixpath.normpath(key)!r} would be one"
+    return None
+
+
+def path_fault(path: str) -> str | None:
+    """Return what is wrong with an artifact's path, or None: relative, `/`-separated, with no `..` and no NUL."""
+    if not path:
+        return "the path is empty"
+    if len(path) > MAX_PATH_CHARACTERS:
+        return f"the path has {len(path)} characters; at most {MAX_PATH_CHARACTERS} are allowed"
+    if "\0" in path or "\\" in path:
+        return f"the path {path!r} holds a NUL or a backslash"
+    if not _is_clean_path(path):
+        return f"the path {path!r} is not a clean relative path"
+    return None
+
+
+def text_fault(what: str, value: str, max_characters: int) -> str | None:
+    """Return what is wrong with the length of a value, or None."""
+    if len(value) > max_characters:
+        return f"the {what} has {len(value)} characters; at most {max_characters} are allowed"
+    return None
+
+
+def experiment_name_fault(name: str) -> str | None:
+    """Return what is wrong with an experiment's name, or None."""
+    if not name:
+        return "the experiment's name is empty"
+    return text_fault("experiment's name", name, MAX_EXPERIMENT_NAME_CHARACTERS)
+
+
+def param_change_message(run_id: str, key: str, old: str, new: str) -> str:
+    """Return what a producer is told that gives a param another value."""
+    return f"run {run_id}: param {key!r} already has the value {old!r} and can't become {new!r}; params never change"
+
+
+def _is_clean_path(path: str) -> bool:
+    return path == posixpath.normpath(path) and path != "." and not path.startswith(("/", "../")) and path != ".."
