@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 STOP_TIMEOUT_S = 10.0
+ORPHANS_TIMEOUT_S = 2.0
 POLL_S = 0.02
 
 
@@ -108,6 +109,10 @@ class Server(ABC):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(STOP_TIMEOUT_S)
+        # Its children are not ours to reap; where nobody reaps orphans they stay as zombies, hence the bound.
+        deadline = time.monotonic() + ORPHANS_TIMEOUT_S
+        while _group_lives(self._process.pid) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
         self._process = None
 
     def output(self, last_bytes: int = 4_000) -> str:
@@ -140,3 +145,13 @@ class Server(ABC):
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # macOS says so of a group of zombies
+        return False
+    return True

@@ -217,10 +217,13 @@ class S3Server(Server):
 
 
 class MlflowServer(Server):
-    """The stock MLflow server: SQLite, artifacts through the server, one worker."""
+    """The stock MLflow server: SQLite, artifacts through the server, one worker, no job runners."""
 
     def __init__(self, folder: Path, port: int | None) -> None:
-        super().__init__(folder, port, env={"MLFLOW_DISABLE_TELEMETRY": "true"})
+        # Its job runners are seven more processes, and no part of the tracking protocol.
+        super().__init__(
+            folder, port, env={"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        )
         self.url = f"http://127.0.0.1:{self.port}"
         self.start_timeout_s = 120.0
 
