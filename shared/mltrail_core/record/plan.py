@@ -99,6 +99,13 @@ def _int64(packed: object, _: Attach) -> int:
     return packed
 
 
+def _int64_to_pack(value: Any, _: Detach) -> object:
+    # msgpack itself takes up to 2**64 - 1, which no reader of an int64 would.
+    if value not in _INT64:
+        raise OverflowError(f"{value} is beyond 64 bits")
+    return value
+
+
 def _text(packed: object, _: Attach) -> str:
     if not isinstance(packed, str):
         raise TypeError("str")
@@ -106,13 +113,13 @@ def _text(packed: object, _: Attach) -> str:
 
 
 def _bytes(packed: object, _: Attach) -> bytes:
-    if not isinstance(packed, bytes):
+    if type(packed) is not bytes:
         raise TypeError("bytes")
     return packed
 
 
 _SCALARS: dict[object, _Form] = {
-    int: _Form("an integer of 64 bits", None, _int64),
+    int: _Form("an integer of 64 bits", _int64_to_pack, _int64),
     str: _Form("a text", None, _text),
     bytes: _Form("bytes", None, _bytes),
 }
@@ -133,7 +140,7 @@ def _sequence(form: _Form) -> _Form:
     def unpack(packed: object, attach: Attach) -> object:
         if not isinstance(packed, list):
             raise TypeError("list")
-        return tuple(form.unpack(item, attach) for item in packed)
+        return tuple([form.unpack(item, attach) for item in packed])
 
     return _Form(
         f"a list, each {form.name}",
