@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
 
+from mltrail_core.errors import Conflict
 from mltrail_core.events import ExperimentCreated
 from mltrail_core.ids import CONTROL, DEFAULT_EXPERIMENT_ID, PARTITION_COUNT, ProducerId
-from mltrail_core.log.port import EventLog, LogIdentity, NewRecord
+from mltrail_core.log.port import EventLog, LogEntry, LogIdentity, NewRecord, Positions
 from mltrail_core.record import FORMAT_VERSION, Actor, FrozenRecord, Record, freeze_record
 
 GENESIS_PRODUCER = ProducerId("genesis")
@@ -17,6 +19,31 @@ GENESIS_PRODUCER = ProducerId("genesis")
 def fresh_identity() -> LogIdentity:
     """Return the identity of a log that begins now."""
     return LogIdentity(secrets.token_hex(16), FORMAT_VERSION, PARTITION_COUNT, time.time_ns() // 1000)
+
+
+def refuse_other_identity(found: LogIdentity, wanted: LogIdentity | None, url: str) -> None:
+    """Raise `Conflict` unless `found`, at `url`, is of our format and, with `wanted` given, that very log."""
+    if found.format_version != FORMAT_VERSION or found.partition_count != PARTITION_COUNT:
+        raise Conflict(
+            f"the log at {url} has format {found.format_version} with {found.partition_count} partitions; "
+            f"this mltrail reads format {FORMAT_VERSION} with {PARTITION_COUNT}"
+        )
+    if wanted is not None and found != wanted:
+        raise Conflict(
+            f"{url} holds another log, {found.log_id}, not {wanted.log_id}; copy into an empty folder or database"
+        )
+
+
+def refuse_gaps(entries: Sequence[LogEntry], heads: Positions, url: str) -> None:
+    """Raise `Conflict` unless each entry follows its partition's head, or an entry before it."""
+    standing = dict(heads)
+    for entry in entries:
+        head = standing.get(entry.partition, 0)
+        if entry.index != head + 1:
+            raise Conflict(
+                f"partition {entry.partition} of {url} stands at {head}; a record with index {entry.index} can't follow"
+            )
+        standing[entry.partition] = entry.index
 
 
 def first_record(identity: LogIdentity) -> FrozenRecord:

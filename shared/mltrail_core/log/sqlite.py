@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mltrail_core.errors import Conflict, LogFull, OutcomeUnknown, Unavailable
-from mltrail_core.ids import PARTITION_COUNT, PARTITIONS, Partition
-from mltrail_core.log.genesis import fresh_identity
+from mltrail_core.ids import PARTITIONS, Partition
+from mltrail_core.log.genesis import fresh_identity, refuse_other_identity
 from mltrail_core.log.network import refuse_network_file_system
 from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
-from mltrail_core.record import FORMAT_VERSION, FrozenRecord
+from mltrail_core.record import FrozenRecord
 
 LOW_WATER_DISK_BYTES = 64 << 20
 """Appends are refused when the disk has less than this left: SQLite needs room for its WAL and its checkpoint."""
@@ -182,13 +182,7 @@ class SqliteLog:
                 )
                 row = connection.execute("SELECT * FROM identity").fetchone()
         found = LogIdentity(*row)
-        if found.format_version != FORMAT_VERSION or found.partition_count != PARTITION_COUNT:
-            raise Conflict(
-                f"the log in {self._folder} has format {found.format_version} with {found.partition_count} partitions; "
-                f"this mltrail reads format {FORMAT_VERSION} with {PARTITION_COUNT}"
-            )
-        if must_match and found != self.identity:
-            raise Conflict(f"the folder {self._folder} holds another log, {found.log_id}; copy into an empty folder")
+        refuse_other_identity(found, self.identity if must_match else None, self.url)
         self.identity = found
 
     def _refuse_below_low_water(self) -> None:
