@@ -1,0 +1,83 @@
+"""The ASGI application of one API worker: MLflow's protocol, `/api/v1`, pages, /health and /version."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware import Middleware
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from mltrail_api.edge import Edge
+from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
+from mltrail_api.mlflow.protocol import MlflowProtocol
+from mltrail_api.mlflow.routes import whole_table
+from mltrail_api.services import Services
+from mltrail_core.errors import MltrailError
+
+
+def create_app(services: Services, *, pages: APIRouter | None = None) -> FastAPI:
+    """Return the application on `services`, which it closes when it stops.
+
+    Args:
+        services: what the endpoints work on.
+        pages: what is served to browsers, at `/`.
+    """
+    protocol = MlflowProtocol(services, whole_table(), ("/api/2.0/", "/api/3.0/", "/ajax-api/"))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
+
+    app = FastAPI(
+        title="mltrail",
+        version=services.version,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=[Middleware(Edge, protocol=protocol)],
+    )
+    app.state.services = services
+    app.add_exception_handler(MltrailError, _our_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+
+    @app.get("/health", include_in_schema=False)
+    async def health() -> PlainTextResponse:
+        return PlainTextResponse("OK")
+
+    @app.get("/version", include_in_schema=False)
+    async def version() -> PlainTextResponse:
+        return PlainTextResponse(services.version)
+
+    if pages is not None:
+        app.include_router(pages)
+    return app
+
+
+async def _our_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MltrailError)
+    return _response(answer_of(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _response(no_such_endpoint(request.method, request.url.path))
+    return _response(ErrorAnswer(error.status_code, "BAD_REQUEST", str(error.detail), error.headers or {}))
+
+
+async def _invalid_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _response(ErrorAnswer(400, "INVALID_PARAMETER_VALUE", f"{where}: {first['msg']}"))
+
+
+def _response(answer: ErrorAnswer) -> Response:
+    return Response(answer.body(), answer.status, answer.headers, "application/json")

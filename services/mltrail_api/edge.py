@@ -1,0 +1,46 @@
+"""The outermost ASGI layer: hands MLflow's paths to its protocol, the rest to FastAPI, and answers what nobody caught.
+
+One of the three places that catch every exception: what arrives here is our bug, so it is logged with its traceback.
+"""
+
+from __future__ import annotations
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mltrail_api.mlflow.errors import ErrorAnswer
+from mltrail_api.mlflow.protocol import MlflowProtocol
+
+_logger = structlog.get_logger(__name__)
+
+
+class Edge:
+    """Middleware of the application; see the module."""
+
+    def __init__(self, app: ASGIApp, protocol: MlflowProtocol) -> None:
+        self._app = app
+        self._protocol = protocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whatever happens; other scopes pass."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            app = self._protocol if self._protocol.owns(scope["path"]) else self._app
+            await app(scope, receive, watched)
+        except Exception:
+            _logger.exception("request failed", action="request_failed", method=scope["method"], path=scope["path"])
+            if has_begun:
+                raise  # the server cuts the connection, so that the client does not take a part for the whole
+            answer = ErrorAnswer(500, "INTERNAL_ERROR", "the server failed on this request; its log says why")
+            body = answer.body()
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})

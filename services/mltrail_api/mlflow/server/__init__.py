@@ -1,0 +1,1 @@
+"""What MLflow's client asks about the server itself."""

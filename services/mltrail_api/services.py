@@ -1,0 +1,42 @@
+"""What every endpoint is given: the ports it works on. The command line composes them, one set for each worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from mltrail_api.appender import Appender
+from mltrail_api.visibility import Visibility
+from mltrail_core.artifacts import ArtifactStore
+from mltrail_core.log import EventLog
+from mltrail_core.readmodel.store import ReadModel
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The ports of one API worker. `close` ends what the API itself started; log, read model and store stay open."""
+
+    log: EventLog
+    read_model: ReadModel
+    artifacts: ArtifactStore
+    appender: Appender
+    visibility: Visibility
+    version: str
+
+    def close(self) -> None:
+        """Append what waits, then end the worker's threads."""
+        self.appender.close()
+        self.visibility.close()
+
+
+def compose(log: EventLog, read_model: ReadModel, artifacts: ArtifactStore) -> Services:
+    """Return the services of a new API worker on open ports."""
+    return Services(log, read_model, artifacts, Appender(log), Visibility(log, read_model), mltrail_version())
+
+
+def mltrail_version() -> str:
+    """Return the version of the installed distribution."""
+    try:
+        return version("mltrail")
+    except PackageNotFoundError:
+        return "0+unknown"

@@ -1,0 +1,1 @@
+"""What MLflow has no word for, under `/api/v1`."""
