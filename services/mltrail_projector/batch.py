@@ -1,0 +1,125 @@
+"""One transaction: compare-and-set the positions, fold the entries, write what they changed.
+
+The position moves in the same transaction as the effects, and only from where this projector believes it to be. So each
+record takes effect exactly once, however many projectors run and wherever one of them is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, update
+
+from mltrail_core.errors import Invalid
+from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, TagSet
+from mltrail_core.ids import Partition
+from mltrail_core.log import LogEntry
+from mltrail_core.readmodel import tables
+from mltrail_core.readmodel.store import ReadModel
+from mltrail_core.record import leaf_hash
+from mltrail_projector.entries import Decoded, decode_entry, fold_entry
+from mltrail_projector.fold import Fold
+from mltrail_projector.rows import Key, Rows
+
+Batch = Mapping[Partition, Sequence[LogEntry]]
+"""The next entries of some partitions, each in order; none is empty."""
+
+
+class PositionMoved(Exception):
+    """Another projector has moved a position, or the generation is no longer live: read positions anew."""
+
+
+class HandlerFailed(Exception):
+    """A handler raised: a bug of ours. The partition stops before this entry; nothing of the transaction was kept."""
+
+    def __init__(self, entry: LogEntry) -> None:
+        super().__init__(f"partition {entry.partition} can't be projected past index {entry.index - 1}")
+        self.entry = entry
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """What one transaction did."""
+
+    positions: Mapping[Partition, int]
+    counts: Mapping[str, int]
+
+
+def project_batch(read_model: ReadModel, generation: int, batch: Batch, *, must_be_live: bool = True) -> Projected:
+    """Project the batch in one transaction, and return where the partitions stand now.
+
+    Args:
+        must_be_live: False while a rebuild fills a generation that readers do not see yet.
+
+    Raises:
+        PositionMoved: nothing was written; somebody else projected these entries or a rebuild took over.
+        HandlerFailed: nothing was written; a handler raised.
+        Unavailable: nothing was written; the database can't be reached.
+    """
+    decoded = [decode_entry(entry) for entries in batch.values() for entry in entries]
+    with read_model.writing(generation) as connection:
+        for partition in sorted(batch):  # one order for all, so that two projectors never wait for each other
+            _move_position(connection, batch[partition])
+        if must_be_live and not read_model.is_live(connection, generation):
+            raise PositionMoved(f"generation {generation} is no longer live")
+        fold = Fold.over(Rows(connection))
+        _prefetch(fold.rows, decoded)
+        for item in decoded:
+            try:
+                fold_entry(fold, item)
+            except Exception as error:
+                raise HandlerFailed(item.entry) from error
+        fold.flush()
+    return Projected({partition: entries[-1].index for partition, entries in batch.items()}, fold.counts)
+
+
+def _move_position(connection: Connection, entries: Sequence[LogEntry]) -> None:
+    first, last = entries[0], entries[-1]
+    moved = connection.execute(
+        update(tables.positions)
+        .where(tables.positions.c.partition == first.partition, tables.positions.c.index == first.index - 1)
+        .values(index=last.index, leaf_hash=hash_of(last), appended_us=last.appended_us, halted=None)
+    )
+    if moved.rowcount != 1:
+        raise PositionMoved(f"partition {first.partition} no longer stands at {first.index - 1}")
+
+
+def hash_of(entry: LogEntry) -> bytes:
+    """Return the entry's leaf hash, or the SHA-256 of bytes that are no record."""
+    try:
+        return leaf_hash(entry.frozen)
+    except Invalid:
+        return hashlib.sha256(entry.frozen).digest()
+
+
+def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:
+    """Read in few queries what the batch's frequent events will look at."""
+    runs: set[Key] = set()
+    params: set[Key] = set()
+    tags: set[Key] = set()
+    model_params: set[Key] = set()
+    producers: set[Key] = set()
+    for item in decoded:
+        if item.record is None:
+            continue
+        producers.add((item.record.producer, item.record.partition))
+        for event in item.record.events:
+            run_id = getattr(event, "run_id", None)
+            if run_id is not None:
+                runs.add((run_id,))
+            match event:
+                case ParamLogged():
+                    params.add((event.run_id, event.key))
+                case TagSet():
+                    tags.add((event.run_id, event.key))
+                case LoggedModelParamLogged():
+                    model_params.add((event.model_id, event.key))
+                case MetricsLogged() | _:
+                    pass
+    rows.prefetch(tables.runs, runs)
+    rows.prefetch(tables.params, params)
+    rows.prefetch(tables.tags, tags)
+    rows.prefetch(tables.logged_model_params, model_params)
+    rows.prefetch(tables.producers, producers)

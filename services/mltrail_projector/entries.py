@@ -1,0 +1,122 @@
+"""The deterministic fold: what each record of a partition changes, or why it is rejected.
+
+Decisions depend on the records of the partition alone, in order: the same log gives the same rows on every replay,
+whatever the batches and however often a record was sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mltrail_core.errors import Invalid
+from mltrail_core.events import Event, MetricsLogged, ProducerClosed
+from mltrail_core.log import LogEntry
+from mltrail_core.readmodel import tables
+from mltrail_core.record import Record, decode_record, identity_hash
+from mltrail_core.rules import Reason
+from mltrail_projector.fold import Fold, Place, Reject
+from mltrail_projector.handlers import handle
+from mltrail_projector.marks import Receipt
+from mltrail_projector.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A log entry with the record that it holds, or with why it holds none."""
+
+    entry: LogEntry
+    record: Record | None
+    fault: str | None = None
+
+
+def decode_entry(entry: LogEntry) -> Decoded:
+    """Return the entry with its record; bytes that are none are kept with the fault, to be rejected by the fold."""
+    try:
+        record = decode_record(entry.frozen)
+    except Invalid as error:
+        return Decoded(entry, None, str(error))
+    return Decoded(entry, record)
+
+
+def fold_entry(fold: Fold, decoded: Decoded) -> None:
+    """Apply one record: its accepted events change rows, the others become rejections.
+
+    Any exception but `Reject` from a handler is a bug of ours and passes through.
+    """
+    entry, record = decoded.entry, decoded.record
+    if record is None:
+        _reject_record(fold, entry, None, Reason.UNDECODABLE, decoded.fault or "")
+        return
+    if record.partition != entry.partition:
+        message = f"the record is for partition {record.partition} and was appended to {entry.partition}"
+        _reject_record(fold, entry, record, Reason.WRONG_PARTITION, message)
+        return
+    receipt = fold.marks.receive(record, identity_hash(entry.frozen), entry.appended_us)
+    if receipt is Receipt.DUPLICATE:
+        fold.counts["duplicate"] += 1
+        return
+    if receipt is Receipt.REUSED:
+        message = f"producer {record.producer} used sequence {record.sequence} again for another record"
+        _reject_record(fold, entry, record, Reason.SEQUENCE_REUSED, message)
+        return
+    for number, event in enumerate(record.events):
+        place = Place(
+            entry.partition,
+            entry.index,
+            number,
+            entry.appended_us,
+            record.actor.name,
+            record.actor.known,
+            record.producer,
+        )
+        try:
+            handle(event, fold, place)
+        except Reject as rejection:
+            _put_rejection(fold, entry, record, number, subject_of(event), event.WIRE_NAME, rejection)
+            continue
+        fold.counts["projected"] += 1
+        subject = subject_of(event)
+        if subject is not None and not isinstance(event, MetricsLogged | ProducerClosed):
+            change: Row = {"subject": subject, "partition": entry.partition, "index": entry.index}
+            fold.rows.put(tables.changes, change)
+
+
+def _reject_record(fold: Fold, entry: LogEntry, record: Record | None, reason: Reason, message: str) -> None:
+    first = record.events[0] if record is not None and record.events else None
+    _put_rejection(fold, entry, record, -1, None if first is None else subject_of(first), None, Reject(reason, message))
+
+
+def _put_rejection(
+    fold: Fold,
+    entry: LogEntry,
+    record: Record | None,
+    number: int,
+    subject: str | None,
+    wire_name: str | None,
+    rejection: Reject,
+) -> None:
+    fold.counts["rejected"] += 1
+    fold.rows.put(
+        tables.rejections,
+        {
+            "partition": entry.partition,
+            "index": entry.index,
+            "number": number,
+            "subject": subject,
+            "wire_name": wire_name,
+            "reason": rejection.reason.value,
+            "message": rejection.message,
+            "producer": None if record is None else record.producer,
+            "sequence": None if record is None else record.sequence,
+            "appended_us": entry.appended_us,
+        },
+    )
+
+
+def subject_of(event: Event) -> str | None:
+    """Return what the event is about: a run, logged model, owner of artifacts, experiment, or a model's name."""
+    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id", "name"):
+        subject = getattr(event, name, None)
+        if subject is not None:
+            return str(subject)
+    return None

@@ -1,0 +1,60 @@
+"""What a handler works with: the rows, points and marks of one transaction, and the event's place in the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mltrail_core.ids import Partition
+from mltrail_core.rules import Reason
+from mltrail_projector.marks import Marks
+from mltrail_projector.points import Points
+from mltrail_projector.rows import Rows
+
+
+class Reject(Exception):
+    """Raised by a handler, before it changes anything: the event is rejected for this reason."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event stands in the log, when it got there, and who is behind it."""
+
+    partition: Partition
+    index: int
+    number: int
+    appended_us: int
+    actor: str
+    actor_known: str
+    producer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The working set of one transaction: rows, metric points and producers' marks."""
+
+    rows: Rows
+    points: Points
+    marks: Marks
+    counts: dict[str, int] = field(default_factory=lambda: {"projected": 0, "rejected": 0, "duplicate": 0})
+
+    @classmethod
+    def over(cls, rows: Rows) -> Fold:
+        """Return a fold that works on `rows`."""
+        return cls(rows, Points(rows), Marks(rows))
+
+    def flush(self) -> None:
+        """Turn points and marks into rows, and write all rows."""
+        self.points.flush()
+        self.marks.flush()
+        self.rows.flush()
+
+
+def refuse(reason: Reason, fault: str | None) -> None:
+    """Raise `Reject` when a rule of `mltrail_core.rules` found a fault."""
+    if fault is not None:
+        raise Reject(reason, fault)

@@ -1,0 +1,52 @@
+"""One function per event, and the dict that maps each event's wire name to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mltrail_core.events import Event
+from mltrail_projector.fold import Fold, Place
+from mltrail_projector.handlers import artifact, experiment, logged_model, producer, registry, run
+
+HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
+    "experiment_created": experiment.created,
+    "experiment_ensured": experiment.ensured,
+    "experiment_renamed": experiment.renamed,
+    "experiment_tag_set": experiment.tag_set,
+    "experiment_tag_deleted": experiment.tag_deleted,
+    "experiment_deleted": experiment.deleted,
+    "experiment_restored": experiment.restored,
+    "run_created": run.created,
+    "run_renamed": run.renamed,
+    "run_status_changed": run.status_changed,
+    "run_deleted": run.deleted,
+    "run_restored": run.restored,
+    "tag_set": run.tag_set,
+    "tag_deleted": run.tag_deleted,
+    "param_logged": run.param_logged,
+    "metrics_logged": run.metrics_logged,
+    "dataset_input_logged": run.dataset_input_logged,
+    "model_input_logged": run.model_input_logged,
+    "model_output_logged": run.model_output_logged,
+    "artifact_stored": artifact.stored,
+    "artifact_deleted": artifact.deleted,
+    "logged_model_created": logged_model.created,
+    "logged_model_finalized": logged_model.finalized,
+    "logged_model_param_logged": logged_model.param_logged,
+    "logged_model_tag_set": logged_model.tag_set,
+    "logged_model_tag_deleted": logged_model.tag_deleted,
+    "registered_model_created": registry.model_created,
+    "model_version_created": registry.version_created,
+    "producer_opened": producer.opened,
+    "producer_closed": producer.closed,
+}
+
+
+def handle(event: Event, fold: Fold, place: Place) -> None:
+    """Apply one event to the fold's rows.
+
+    Raises:
+        Reject: the event is rejected; nothing was changed.
+    """
+    HANDLERS[event.WIRE_NAME](event, fold, place)

@@ -1,0 +1,60 @@
+"""What the events of artifacts change; they stand in the partition of their owner."""
+
+from __future__ import annotations
+
+import re
+
+from mltrail_core.events import ArtifactDeleted, ArtifactStored
+from mltrail_core.readmodel import tables
+from mltrail_core.rules import Reason, path_fault
+from mltrail_projector.fold import Fold, Place, Reject, refuse
+
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+def stored(event: ArtifactStored, fold: Fold, place: Place) -> None:
+    """The path shows this blob; what it showed before stays in its versions."""
+    refuse(Reason.INVALID, path_fault(event.path))
+    if not _SHA256.match(event.sha256) or event.size_bytes < 0:
+        message = f"{event.sha256!r} with {event.size_bytes} bytes is no blob; expected a SHA-256 in hex and its size"
+        raise Reject(Reason.INVALID, message)
+    fold.rows.put(
+        tables.artifacts,
+        {
+            "owner": event.owner,
+            "path": event.path,
+            "size_bytes": event.size_bytes,
+            "sha256": event.sha256,
+            "media_type": event.media_type,
+            "stored_us": place.appended_us,
+        },
+    )
+    _keep_version(fold, place, event.owner, event.path, event.size_bytes, event.sha256)
+
+
+def deleted(event: ArtifactDeleted, fold: Fold, place: Place) -> None:
+    """The path and all below it are shown no longer."""
+    rows = fold.rows.select(tables.artifacts, owner=event.owner)
+    paths = [str(row["path"]) for row in rows]
+    gone = [path for path in paths if path == event.path or path.startswith(event.path + "/")]
+    if not gone:
+        raise Reject(Reason.NOT_THERE, f"{event.owner} has no artifact at {event.path!r}")
+    for path in gone:
+        fold.rows.delete(tables.artifacts, event.owner, path)
+        _keep_version(fold, place, event.owner, path, None, None)
+
+
+def _keep_version(fold: Fold, place: Place, owner: str, path: str, size_bytes: int | None, sha256: str | None) -> None:
+    fold.rows.put(
+        tables.artifact_versions,
+        {
+            "owner": owner,
+            "path": path,
+            "index": place.index,
+            "number": place.number,
+            "size_bytes": size_bytes,
+            "sha256": sha256,
+            "stored_us": place.appended_us,
+            "actor": place.actor,
+        },
+    )

@@ -1,0 +1,199 @@
+"""What the events of runs change; they stand in the partition of the run's id."""
+
+from __future__ import annotations
+
+import json
+
+from mltrail_core.errors import Invalid
+from mltrail_core.events import (
+    DatasetInputLogged,
+    MetricsLogged,
+    ModelInputLogged,
+    ModelOutputLogged,
+    ParamLogged,
+    RunCreated,
+    RunDeleted,
+    RunRenamed,
+    RunRestored,
+    RunStatusChanged,
+    TagDeleted,
+    TagSet,
+)
+from mltrail_core.metric_block import MetricBlock, block_of_event
+from mltrail_core.readmodel import tables
+from mltrail_core.rules import (
+    MAX_PARAM_CHARACTERS,
+    MAX_TAG_CHARACTERS,
+    RUN_STATUSES,
+    Reason,
+    key_fault,
+    param_change_message,
+    text_fault,
+)
+from mltrail_projector.fold import Fold, Place, Reject, refuse
+from mltrail_projector.rows import Row
+
+RUN_NAME_TAG = "mlflow.runName"
+"""MLflow keeps the run's name in this tag too: setting one sets the other."""
+
+
+def created(event: RunCreated, fold: Fold, place: Place) -> None:
+    """A run begins. Whether its experiment exists is not asked here: that is another partition's."""
+    if fold.rows.get(tables.runs, event.run_id) is not None:
+        raise Reject(Reason.ALREADY_EXISTS, f"there is a run {event.run_id} already")
+    fold.rows.put(
+        tables.runs,
+        {
+            "run_id": event.run_id,
+            "experiment_id": event.experiment_id,
+            "name": event.name,
+            "user": event.user,
+            "status": "RUNNING",
+            "started_us": event.started_us,
+            "ended_us": None,
+            "is_deleted": False,
+            "deleted_us": None,
+            "created_us": place.appended_us,
+            "actor": place.actor,
+            "actor_known": place.actor_known,
+        },
+    )
+    fold.rows.put(tables.tags, {"run_id": event.run_id, "key": RUN_NAME_TAG, "value": event.name})
+
+
+def renamed(event: RunRenamed, fold: Fold, place: Place) -> None:
+    """The run and its name tag have this name."""
+    row = _active(fold, event.run_id)
+    fold.rows.update(tables.runs, row, name=event.name)
+    fold.rows.put(tables.tags, {"run_id": event.run_id, "key": RUN_NAME_TAG, "value": event.name})
+
+
+def status_changed(event: RunStatusChanged, fold: Fold, place: Place) -> None:
+    """The run has this status and, where one is given, this end."""
+    if event.status not in RUN_STATUSES:
+        raise Reject(Reason.INVALID, f"{event.status!r} is no status of a run; expected one of {RUN_STATUSES}")
+    row = _active(fold, event.run_id)
+    ended_us = row["ended_us"] if event.ended_us is None else event.ended_us
+    fold.rows.update(tables.runs, row, status=event.status, ended_us=ended_us)
+
+
+def deleted(event: RunDeleted, fold: Fold, place: Place) -> None:
+    """The run counts as deleted; deleting it again changes nothing."""
+    row = _known(fold, event.run_id)
+    if not row["is_deleted"]:
+        fold.rows.update(tables.runs, row, is_deleted=True, deleted_us=place.appended_us)
+
+
+def restored(event: RunRestored, fold: Fold, place: Place) -> None:
+    """The run is active; restoring an active run changes nothing."""
+    row = _known(fold, event.run_id)
+    fold.rows.update(tables.runs, row, is_deleted=False, deleted_us=None)
+
+
+def tag_set(event: TagSet, fold: Fold, place: Place) -> None:
+    """The tag has this value; the name tag names the run."""
+    refuse(Reason.INVALID, key_fault(event.key))
+    refuse(Reason.INVALID, text_fault(f"value of tag {event.key!r}", event.value, MAX_TAG_CHARACTERS))
+    row = _active(fold, event.run_id)
+    fold.rows.put(tables.tags, {"run_id": event.run_id, "key": event.key, "value": event.value})
+    if event.key == RUN_NAME_TAG:
+        fold.rows.update(tables.runs, row, name=event.value)
+
+
+def tag_deleted(event: TagDeleted, fold: Fold, place: Place) -> None:
+    """The tag is gone."""
+    _active(fold, event.run_id)
+    if fold.rows.get(tables.tags, event.run_id, event.key) is None:
+        raise Reject(Reason.NOT_THERE, f"run {event.run_id} has no tag {event.key!r}")
+    fold.rows.delete(tables.tags, event.run_id, event.key)
+
+
+def param_logged(event: ParamLogged, fold: Fold, place: Place) -> None:
+    """The param has this value, for ever."""
+    refuse(Reason.INVALID, key_fault(event.key))
+    refuse(Reason.INVALID, text_fault(f"value of param {event.key!r}", event.value, MAX_PARAM_CHARACTERS))
+    _active(fold, event.run_id)
+    known = fold.rows.get(tables.params, event.run_id, event.key)
+    if known is None:
+        fold.rows.put(tables.params, {"run_id": event.run_id, "key": event.key, "value": event.value})
+    elif known["value"] != event.value:
+        message = param_change_message(event.run_id, event.key, str(known["value"]), event.value)
+        raise Reject(Reason.PARAM_CHANGED, message)
+
+
+def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
+    """The points are the run's; those linked to a logged model are also the model's."""
+    try:
+        block = block_of_event(event)
+    except Invalid as error:
+        raise Reject(Reason.INVALID, str(error)) from error
+    for key in event.keys:
+        refuse(Reason.INVALID, key_fault(key))
+    if len(set(event.keys)) != len(event.keys):
+        raise Reject(Reason.INVALID, "a key stands twice in the dictionary of a metric block")
+    _active(fold, event.run_id)
+    fold.points.add(event.run_id, place.index, block)
+    if event.model_id is not None:
+        _link_to_model(event, block, fold)
+
+
+def dataset_input_logged(event: DatasetInputLogged, fold: Fold, place: Place) -> None:
+    """The run read this dataset; saying it again with other tags replaces them."""
+    _active(fold, event.run_id)
+    fold.rows.put(
+        tables.dataset_inputs,
+        {
+            "run_id": event.run_id,
+            "name": event.name,
+            "digest": event.digest,
+            "source_type": event.source_type,
+            "source": event.source,
+            "schema": event.schema,
+            "profile": event.profile,
+            "tags": json.dumps(dict(event.tags), sort_keys=True),
+        },
+    )
+
+
+def model_input_logged(event: ModelInputLogged, fold: Fold, place: Place) -> None:
+    """The run read this logged model."""
+    _active(fold, event.run_id)
+    fold.rows.put(tables.model_inputs, {"run_id": event.run_id, "model_id": event.model_id})
+
+
+def model_output_logged(event: ModelOutputLogged, fold: Fold, place: Place) -> None:
+    """The run produced this logged model at this step."""
+    _active(fold, event.run_id)
+    output: Row = {"run_id": event.run_id, "model_id": event.model_id, "step": event.step}
+    fold.rows.put(tables.model_outputs, output)
+
+
+def _link_to_model(event: MetricsLogged, block: MetricBlock, fold: Fold) -> None:
+    for point in block.points():
+        fold.rows.put(
+            tables.logged_model_metrics,
+            {
+                "model_id": event.model_id,
+                "run_id": event.run_id,
+                "key": point.key,
+                "dataset_name": event.dataset_name or "",
+                "dataset_digest": event.dataset_digest or "",
+                "step": point.step,
+                "time_us": point.time_us,
+                "value": None if point.value != point.value else point.value,
+            },
+        )
+
+
+def _known(fold: Fold, run_id: str) -> Row:
+    row = fold.rows.get(tables.runs, run_id)
+    if row is None:
+        raise Reject(Reason.UNKNOWN_SUBJECT, f"there is no run {run_id}")
+    return row
+
+
+def _active(fold: Fold, run_id: str) -> Row:
+    row = _known(fold, run_id)
+    if row["is_deleted"]:
+        raise Reject(Reason.SUBJECT_DELETED, f"run {run_id} is deleted; restore it to write to it")
+    return row

@@ -1,0 +1,118 @@
+"""The rows that one transaction looks at and changes: read once, changed in memory, written in sets at the end.
+
+The fold sees nothing of the read model but this, so its decisions depend on rows alone. Without a connection it starts
+from nothing, which is how golden decisions are tested.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+Value = str | int | float | bool | bytes | None
+Row = Mapping[str, Value]
+Key = tuple[Value, ...]
+
+_LOOKUP_ROWS = 400
+"""Rows asked for in one SELECT: SQLite takes 32,766 variables, PostgreSQL plans short lists faster."""
+
+
+class Rows:
+    """The working set of one transaction, table by table and primary key by primary key."""
+
+    def __init__(self, connection: Connection | None) -> None:
+        self._connection = connection
+        self._known: dict[Table, dict[Key, Row | None]] = defaultdict(dict)
+        self._changed: dict[Table, set[Key]] = defaultdict(set)
+
+    def get(self, table: Table, *key: Value) -> Row | None:
+        """Return the row with this primary key as the transaction would leave it, or None."""
+        known = self._known[table]
+        if key not in known:
+            self.prefetch(table, [key])
+        return known[key]
+
+    def put(self, table: Table, row: Row) -> None:
+        """Insert the row, or replace the one that has its primary key."""
+        key = tuple(row[column.name] for column in table.primary_key)
+        self._known[table][key] = row
+        self._changed[table].add(key)
+
+    def update(self, table: Table, row: Row, **values: Value) -> None:
+        """Replace a row by itself with some values changed."""
+        self.put(table, {**row, **values})
+
+    def delete(self, table: Table, *key: Value) -> None:
+        """Remove the row with this primary key, if there is one."""
+        self._known[table][key] = None
+        self._changed[table].add(key)
+
+    def prefetch(self, table: Table, keys: Iterable[Key]) -> None:
+        """Read the rows with these primary keys in few queries, so that `get` finds them at hand."""
+        known = self._known[table]
+        unknown = list({key for key in keys if key not in known})
+        for key in unknown:
+            known[key] = None
+        if self._connection is None:
+            return
+        columns = list(table.primary_key)
+        for some in _in_groups(unknown, _LOOKUP_ROWS):
+            condition = columns[0].in_([key[0] for key in some]) if len(columns) == 1 else tuple_(*columns).in_(some)
+            for found in self._connection.execute(select(table).where(condition)).mappings():
+                row = dict(found)
+                known[tuple(row[column.name] for column in columns)] = row
+
+    def select(self, table: Table, **values: Value) -> list[Row]:
+        """Return all rows whose columns have these values, as the transaction would leave them, in no order."""
+        if self._connection is not None:
+            condition = and_(*(table.c[name] == value for name, value in values.items()))
+            known = self._known[table]
+            for found in self._connection.execute(select(table).where(condition)).mappings():
+                key = tuple(found[column.name] for column in table.primary_key)
+                known.setdefault(key, dict(found))
+        rows = [row for row in self._known[table].values() if row is not None]
+        return [row for row in rows if all(row[name] == value for name, value in values.items())]
+
+    def flush(self) -> None:
+        """Write all changes, each table's in one statement for removals and one for the rest."""
+        if self._connection is None:
+            return
+        for table, keys in self._changed.items():
+            known = self._known[table]
+            gone = [key for key in keys if known[key] is None]
+            kept = [row for key in keys if (row := known[key]) is not None]
+            if gone:
+                columns = list(table.primary_key)
+                condition = and_(*(column == bindparam(f"key_{n}") for n, column in enumerate(columns)))
+                removals = [{f"key_{n}": value for n, value in enumerate(key)} for key in gone]
+                self._connection.execute(delete(table).where(condition), removals)
+            if kept:
+                self._upsert(table, kept)
+        self._changed.clear()
+
+    def changes(self) -> Iterator[tuple[Table, Row | None]]:
+        """Give every change that `flush` would write, as (table, row or None): what golden decisions are made of."""
+        for table, keys in self._changed.items():
+            for key in sorted(keys, key=repr):
+                yield table, self._known[table][key]
+
+    def _upsert(self, table: Table, rows: Sequence[Row]) -> None:
+        assert self._connection is not None
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table)
+        others = [column.name for column in table.columns if not column.primary_key]
+        if others:
+            statement = statement.on_conflict_do_update(
+                index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in others}
+            )
+        else:
+            statement = statement.on_conflict_do_nothing()
+        self._connection.execute(statement, [dict(row) for row in rows])
+
+
+def _in_groups(keys: list[Key], size: int) -> Iterator[list[Key]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
