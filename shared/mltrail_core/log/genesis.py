@@ -35,15 +35,21 @@ def refuse_other_identity(found: LogIdentity, wanted: LogIdentity | None, url: s
 
 
 def refuse_gaps(entries: Sequence[LogEntry], heads: Positions, url: str) -> None:
-    """Raise `Conflict` unless each entry follows its partition's head, or an entry before it."""
-    standing = dict(heads)
+    """Raise `Conflict` unless each entry follows its partition's head or an entry before it, and no time goes back."""
+    before = {partition: (head, 0) for partition, head in heads.items()}
     for entry in entries:
-        head = standing.get(entry.partition, 0)
-        if entry.index != head + 1:
-            raise Conflict(
-                f"partition {entry.partition} of {url} stands at {head}; a record with index {entry.index} can't follow"
-            )
-        standing[entry.partition] = entry.index
+        head, last_us = before[entry.partition]
+        if entry.index != head + 1 or entry.appended_us < last_us:
+            raise gap_conflict(entry, url, head)
+        before[entry.partition] = (entry.index, entry.appended_us)
+
+
+def gap_conflict(entry: LogEntry, url: str, head: int) -> Conflict:
+    """Return the error for a copied entry that does not follow."""
+    return Conflict(
+        f"partition {entry.partition} of {url} stands at {head}; a record with index {entry.index} and time "
+        f"{entry.appended_us} can't follow"
+    )
 
 
 def first_record(identity: LogIdentity) -> FrozenRecord:

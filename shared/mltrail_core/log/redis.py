@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from mltrail_core.errors import Conflict, Invalid, LogFull, MltrailError, OutcomeUnknown, Unavailable
 from mltrail_core.ids import PARTITIONS, Partition
-from mltrail_core.log.genesis import fresh_identity, refuse_gaps, refuse_other_identity
+from mltrail_core.log.genesis import fresh_identity, gap_conflict, refuse_gaps, refuse_other_identity
 from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
 from mltrail_core.log.redis_scripts import (
     APPEND_SCRIPT,
@@ -147,10 +147,7 @@ class RedisLog:
         replies = self._write(calls(IMPORT_SCRIPT, arguments), sum(len(entry.frozen) for entry in entries))
         for reply, entry in zip(replies, entries, strict=True):
             if isinstance(reply, ResponseError) and str(reply).startswith(GAP_ERROR):
-                raise Conflict(
-                    f"partition {entry.partition} of {self.url}: a record with index {entry.index} and time "
-                    f"{entry.appended_us} can't follow ({reply})"
-                ) from reply
+                raise gap_conflict(entry, self.url, int(str(reply).split()[-1])) from reply
         self._refuse_errors(replies)
 
     def close(self) -> None:

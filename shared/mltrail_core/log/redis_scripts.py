@@ -63,7 +63,7 @@ local id = redis.call('XADD', KEYS[1], '0-' .. index, 'appended_us', time, 'froz
     + _MOVE_HEAD
     + "return tonumber(index)"
 )
-"""KEYS: log, head. ARGV: index, appended_us, frozen. Returns the index, or an error that begins with `GAP_ERROR`."""
+"""KEYS: log, head. ARGV: index, appended_us, frozen. Returns the index, or `GAP_ERROR` with, last, the head."""
 
 
 def calls(script: str, arguments: list[tuple[str | int | bytes, ...]]) -> list[tuple[str | int | bytes, ...]]:

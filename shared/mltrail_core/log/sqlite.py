@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mltrail_core.errors import Conflict, LogFull, OutcomeUnknown, Unavailable
+from mltrail_core.errors import LogFull, OutcomeUnknown, Unavailable
 from mltrail_core.ids import PARTITIONS, Partition
-from mltrail_core.log.genesis import fresh_identity, refuse_other_identity
+from mltrail_core.log.genesis import fresh_identity, gap_conflict, refuse_other_identity
 from mltrail_core.log.network import refuse_network_file_system
 from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
 from mltrail_core.record import FrozenRecord
@@ -150,10 +150,7 @@ class SqliteLog:
             for entry in entries:
                 head, last_us = heads[entry.partition]
                 if entry.index != head + 1 or entry.appended_us < last_us:
-                    raise Conflict(
-                        f"partition {entry.partition} of {self.url} stands at {head}; "
-                        f"a record with index {entry.index} can't follow"
-                    )
+                    raise gap_conflict(entry, self.url, head)
                 heads[entry.partition] = (entry.index, entry.appended_us)
             connection.executemany(
                 "INSERT INTO records VALUES (?, ?, ?)",
