@@ -6,10 +6,12 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from urllib3 import HTTPResponse
 
 from mltrail_core.artifacts import ArtifactStore, Blob, open_artifact_store
@@ -93,13 +95,14 @@ def answer_no_such_upload(store: S3ArtifactStore, before: Callable[[], object]) 
     """
 
     def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        events.unregister(event, answer)
+        events.unregister(event, handler)
         before()
         body = io.BytesIO(b"<Error><Code>NoSuchUpload</Code><Message>no such upload</Message></Error>")
-        return AWSResponse(request.url, 404, {}, HTTPResponse(body, preload_content=False))
+        return AWSResponse(request.url, 404, HTTPHeaders(), HTTPResponse(body, preload_content=False))
 
     events, event = store._bucket.client.meta.events, "before-send.s3.CompleteMultipartUpload"
-    events.register(event, answer)
+    handler = cast("Callable[..., None]", answer)  # as the stubs have it; an answer that is returned is not sent for
+    events.register(event, handler)
 
 
 def test_an_upload_that_was_swept_is_unavailable_and_leaves_no_blob(small_parts: S3ArtifactStore) -> None:

@@ -76,10 +76,15 @@ class S3ArtifactStore(ArtifactStore):
         key = self._key(sha256)
         if start < 0 or (end is not None and end <= start):
             return self._empty_stream(sha256, start, end)
-        http_range = "" if (start, end) == (0, None) else f"bytes={start}-{'' if end is None else end - 1}"
         with translated(f"read {self.url}", missing=self._missing(sha256)):
             try:
-                answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key, Range=http_range)
+                if (start, end) == (0, None):
+                    answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
+                else:
+                    last = "" if end is None else end - 1
+                    answer = self._bucket.client.get_object(
+                        Bucket=self._bucket.name, Key=key, Range=f"bytes={start}-{last}"
+                    )
             except ClientError as error:
                 if error_code(error) != "InvalidRange":
                     raise
