@@ -49,8 +49,9 @@ class SqliteLog:
         self.identity = identity
         self.url = f"sqlite:///{folder}"
         self._local = threading.local()
-        self._all: list[tuple[int, sqlite3.Connection]] = []
-        """With the process that opened each: a forked child keeps the parent's open and never touches them."""
+        self._all: list[tuple[int, threading.Thread, sqlite3.Connection]] = []
+        """With who opened each: a forked child keeps the parent's open and never touches them."""
+        self._process_id = os.getpid()
         self._lock = threading.Lock()
         self._appended = threading.Condition()
         self._appends = 0
@@ -64,7 +65,11 @@ class SqliteLog:
             folder = folder.resolve()
             refuse_network_file_system(folder)
             log = cls(folder, identity or fresh_identity())
-            log._begin(must_match=identity is not None)
+            try:
+                log._begin(must_match=identity is not None)
+            except BaseException:
+                log.close()
+                raise
         except OSError as error:
             raise Unavailable(f"the log's folder {folder} can't be used: {error}") from error
         except sqlite3.Error as error:
@@ -161,7 +166,7 @@ class SqliteLog:
     def close(self) -> None:
         with self._lock:
             self._is_closed = True
-            mine = [connection for process_id, connection in self._all if process_id == os.getpid()]
+            mine = [connection for process_id, _, connection in self._all if process_id == os.getpid()]
         for connection in mine:
             connection.close()
 
@@ -226,17 +231,30 @@ class SqliteLog:
         """Return this thread's connection; a process that was forked opens its own, as SQLite demands."""
         if self._is_closed:
             raise Unavailable(f"the log {self.url} was closed")
+        if self._process_id != os.getpid():
+            # The fork may have copied the locks while a thread held them that this process does not have.
+            self._lock, self._appended, self._process_id = threading.Lock(), threading.Condition(), os.getpid()
         if getattr(self._local, "process_id", None) != os.getpid():
-            connection = sqlite3.connect(
-                self._folder / "log.db", isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT_S
-            )
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA mmap_size=268435456")
-            self._local.connection, self._local.process_id = connection, os.getpid()
-            with self._lock:
-                self._all.append((os.getpid(), connection))
+            self._local.connection, self._local.process_id = self._connect(), os.getpid()
         found: sqlite3.Connection = self._local.connection
         return found
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open a connection for this thread, and close those of threads that have ended."""
+        connection = sqlite3.connect(
+            self._folder / "log.db", isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT_S
+        )
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA mmap_size=268435456")
+        with self._lock:
+            kept, ended = [], []
+            for opened in self._all:
+                is_ended = opened[0] == os.getpid() and not opened[1].is_alive()
+                (ended if is_ended else kept).append(opened)
+            self._all = [*kept, (os.getpid(), threading.current_thread(), connection)]
+        for _, _, theirs in ended:
+            theirs.close()
+        return connection
 
     @contextlib.contextmanager
     def _flock(self) -> Iterator[None]:
@@ -246,6 +264,8 @@ class SqliteLog:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            # Closing alone would leave the lock with a child that was forked meanwhile.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def _announce(self) -> None:
