@@ -1,1 +1,50 @@
-"""The trainer's SDK: `import mltrail`."""
+"""The trainer's SDK: log params, metrics, tags and artifacts of runs without waiting for anything.
+
+    import mltrail
+
+    mltrail.init("http://host:5000")  # or redis://…, or a folder; default $MLTRAIL_URI, else ./mltrail-data
+    with mltrail.start_run(experiment="iris", name="gbm") as run:
+        run.log_param("lr", 0.1)
+        run.log_metric("loss", 0.5, step=1)
+
+Calls append to a bounded buffer in memory and return; threads of this package put points into columns, freeze records
+and send them until the log has acknowledged them. See `Run` for what they promise.
+"""
+
+from mltrail._fluent import (
+    active_run,
+    end_run,
+    flush,
+    init,
+    log_artifact,
+    log_artifacts,
+    log_metric,
+    log_metrics,
+    log_param,
+    log_params,
+    log_series,
+    set_tag,
+    set_tags,
+    start_run,
+)
+from mltrail._run import Run
+from mltrail_core.errors import MltrailError
+
+__all__ = [
+    "MltrailError",
+    "Run",
+    "active_run",
+    "end_run",
+    "flush",
+    "init",
+    "log_artifact",
+    "log_artifacts",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "log_series",
+    "set_tag",
+    "set_tags",
+    "start_run",
+]

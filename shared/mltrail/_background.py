@@ -1,0 +1,109 @@
+"""The background thread: uploads artifacts and asks git, so that calls need not wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mltrail._losses import Losses, logger
+from mltrail._sender import pause_before_retry
+from mltrail._stream import Stream
+from mltrail_core.errors import Rejected, Unavailable
+
+_IDLE_S = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """Something to do for a run before its end: `attempt` is called until it does not raise `Unavailable`."""
+
+    stream: Stream
+    what: str
+    attempt: Callable[[], None]
+    discard: Callable[[], None] = lambda: None
+    """Called once, however the task ended."""
+    failures: int = 0
+    not_before: float = 0.0
+
+
+class Background:
+    """Tasks in the order they came; one that must wait lets others pass. One thread calls `step`."""
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        self._begin()
+
+    def _begin(self) -> None:
+        self._changed = threading.Condition()
+        self._tasks: list[Task] = []
+        self._current: Task | None = None
+
+    def begin_again_in_child(self) -> None:
+        """Forget what the parent will do."""
+        self._begin()
+
+    def add(self, task: Task) -> None:
+        """Append a task and return."""
+        with self._changed:
+            self._tasks.append(task)
+            self._changed.notify_all()
+
+    def wait_done(self, stream: Stream | None, deadline: float) -> bool:
+        """Return True once no task of `stream` (None: of any) is left, False at `deadline` (time.monotonic)."""
+        with self._changed:
+            timeout_s = max(0.0, deadline - time.monotonic())
+            return self._changed.wait_for(lambda: not self._left(stream), timeout_s)
+
+    def give_up(self, stream: Stream) -> None:
+        """Drop the tasks of `stream` that are not begun, and count each as a loss."""
+        with self._changed:
+            dropped = [task for task in self._tasks if task.stream is stream]
+            self._tasks = [task for task in self._tasks if task.stream is not stream]
+            self._changed.notify_all()
+        for task in dropped:
+            self._losses.add("artifacts not stored in time", detail=task.what)
+            task.discard()
+
+    def step(self) -> float:
+        """Attempt the first task that is due, or wait for one a little; return the seconds to pause."""
+        task = self._next()
+        if task is None:
+            return 0.0
+        is_done = True
+        try:
+            task.attempt()
+        except Unavailable as error:
+            is_done = False
+            task.failures += 1
+            task.not_before = time.monotonic() + pause_before_retry(error, task.failures)
+            if task.failures == 1:
+                logger.warning("mltrail: %s has to wait and is tried again: %s", task.what, error)
+        except (Rejected, OSError) as error:
+            self._losses.add("artifacts not stored", detail=f"{task.what}: {error}")
+        finally:
+            with self._changed:
+                self._current = None
+                if not is_done:
+                    self._tasks.append(task)
+                self._changed.notify_all()
+            if is_done:
+                task.discard()
+        return 0.0
+
+    def _left(self, stream: Stream | None) -> bool:
+        tasks = self._tasks if self._current is None else [*self._tasks, self._current]
+        return any(stream is None or task.stream is stream for task in tasks)
+
+    def _next(self) -> Task | None:
+        with self._changed:
+            now = time.monotonic()
+            due = next((task for task in self._tasks if task.not_before <= now), None)
+            if due is None:
+                soonest_s = min((task.not_before - now for task in self._tasks), default=_IDLE_S)
+                self._changed.wait(min(_IDLE_S, soonest_s))
+                return None
+            self._tasks.remove(due)
+            self._current = due
+            return due

@@ -1,0 +1,166 @@
+"""Between the training code and the packing thread: calls append here and return.
+
+Points are the hot path: a tuple appended to a deque, which is atomic in CPython, so no lock. All else is rarer and
+takes one, never held across I/O.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mltrail._losses import Losses
+from mltrail._stream import Sized, Stream
+from mltrail_core.events import ExperimentEnsured, RunStatusChanged
+from mltrail_core.record import GOOD_RECORD_BYTES
+
+WAKE_POINTS = 8192
+WAKE_BYTES = GOOD_RECORD_BYTES
+"""So many points, or so many bytes of anything else, wake the packing thread before its interval is over."""
+
+Point = tuple[Stream, str, float, int, int]
+"""Stream, key, value, step and time in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event of a run, or a block of its points."""
+
+    stream: Stream
+    sized: Sized
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """The experiment that a new run names."""
+
+    stream: Stream
+    event: ExperimentEnsured
+
+
+@dataclass(slots=True, eq=False)
+class Flush:
+    """A question: which record is the last that holds what was said before this? `position` is set before `packed`."""
+
+    packed: threading.Event = field(default_factory=threading.Event)
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The end of a stream, after all that was said before."""
+
+    stream: Stream
+    status: RunStatusChanged | None
+    flush: Flush
+
+
+Item = Said | Ensure | Flush | Close
+
+
+class Buffer:
+    """What was said and is not packed yet, in two bounded queues."""
+
+    def __init__(
+        self,
+        *,
+        max_points: int,
+        max_bytes: int,
+        block_timeout_s: float,
+        attend: Callable[[], None],
+        wake: Callable[[], None],
+        losses: Losses,
+    ) -> None:
+        self.points: deque[Point] = deque()
+        self.mark = 0
+        """From so many points on a caller must ask `admits_point`; 0 while nobody packs, as after a fork."""
+        self._max_points = max_points
+        self._max_bytes = max_bytes
+        self._block_timeout_s = block_timeout_s
+        self._attend = attend
+        self._wake = wake
+        self._losses = losses
+        self._items: deque[Item] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.mark = 0
+        self._room = threading.Condition()
+        self._items_bytes = 0
+        self._is_overflowing = False
+
+    def begin_again_in_child(self) -> None:
+        """Forget what the parent will send; locks are made anew, since another thread may have held the old ones."""
+        self.points.clear()
+        self._items.clear()
+        self._begin()
+
+    def attended(self) -> None:
+        """Let callers append without asking: somebody packs now."""
+        self.mark = min(WAKE_POINTS, self._max_points)
+
+    def admits_point(self) -> bool:
+        """Return whether another point may be appended; wait for room a bounded time, then count a loss."""
+        self._attend()
+        self._wake()
+        if len(self.points) < self._max_points:
+            return True
+        if self._wait_for(lambda: len(self.points) < self._max_points):
+            return True
+        self._losses.add("points dropped, the buffer is full")
+        return False
+
+    def put(self, item: Item) -> bool:
+        """Append and return True; or, for an event that found no room in time, count a loss and return False."""
+        self._attend()
+        sized = item.sized if isinstance(item, Said) else None
+        if sized is not None and self._items_bytes >= self._max_bytes:
+            self._wake()
+            if not self._wait_for(lambda: self._items_bytes < self._max_bytes):
+                what = "points" if sized.point_count else "params, tags or artifacts"
+                self._losses.add(f"{what} dropped, the buffer is full", sized.point_count or 1)
+                return False
+        with self._room:
+            self._items.append(item)
+            self._items_bytes += 0 if sized is None else sized.size_bytes
+        if self._items_bytes >= WAKE_BYTES or isinstance(item, Flush | Close):
+            self._wake()
+        return True
+
+    def take_points(self, max_points: int) -> list[Point]:
+        """Return and remove the oldest points."""
+        popleft = self.points.popleft
+        taken = [popleft() for _ in range(min(max_points, len(self.points)))]
+        if taken:
+            self._announce_room()
+        return taken
+
+    def take_items(self) -> list[Item]:
+        """Return and remove all items, in order."""
+        with self._room:
+            taken = list(self._items)
+            self._items.clear()
+            self._items_bytes = 0
+        if taken:
+            self._announce_room()
+        return taken
+
+    def _announce_room(self) -> None:
+        with self._room:
+            self._is_overflowing = False
+            self._room.notify_all()
+
+    def _wait_for(self, has_room: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + self._block_timeout_s
+        with self._room:
+            while not has_room():
+                remaining_s = deadline - time.monotonic()
+                # Wait once for each time the buffer fills up: an outage must not cost the training a wait per call.
+                if self._is_overflowing or remaining_s <= 0:
+                    self._is_overflowing = True
+                    return False
+                self._room.wait(remaining_s)
+        return True

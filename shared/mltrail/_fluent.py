@@ -1,0 +1,235 @@
+"""The functions of `import mltrail`: sessions, the active run, and the run's methods on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+
+from mltrail import _lifecycle as lifecycle
+from mltrail._arguments import checked_experiment, checked_key, checked_name, checked_run_id, tag_value
+from mltrail._names import new_run_name
+from mltrail._run import Run
+from mltrail._session import Session
+from mltrail._settings import (
+    DEFAULT_BLOCK_TIMEOUT_S,
+    DEFAULT_EXIT_TIMEOUT_S,
+    DEFAULT_FLUSH_INTERVAL_S,
+    Destination,
+    read_settings,
+)
+
+_lock = threading.RLock()
+_session: Session | None = None
+_open_runs: list[Run] = []
+_has_joined = False
+_active: ContextVar[tuple[Run, ...]] = ContextVar("mltrail_active_runs", default=())
+
+
+def init(
+    uri: str | os.PathLike[str] | None = None,
+    *,
+    experiment: str | None = None,
+    flush_interval_s: float = DEFAULT_FLUSH_INTERVAL_S,
+    exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
+    block_timeout_s: float = DEFAULT_BLOCK_TIMEOUT_S,
+) -> None:
+    """Say where runs that start from now on are sent to; prints it once, and how to see them.
+
+    Without it the first `start_run` calls `init()`. Runs that are open go on where they are.
+
+    Args:
+        uri: `http://host:port` of a server, `redis://host:port/db` of its log, or a folder, which needs no server;
+            None takes $MLTRAIL_URI, else ./mltrail-data.
+        experiment: the experiment of runs that name none; None takes $MLTRAIL_EXPERIMENT, else Default.
+        flush_interval_s: what a call logs leaves at most this much later.
+        exit_timeout_s: the longest that the end of a run, or of the process, waits for a server.
+        block_timeout_s: the longest that a call waits when the buffer is full; then it drops, and says so.
+
+    Raises:
+        ValueError: the URI is of no known kind.
+        MltrailError: the folder can't hold a log; the message says why.
+    """
+    settings = read_settings(
+        os.environ,
+        uri=None if uri is None else Path(uri) if isinstance(uri, os.PathLike) else uri,
+        experiment=None if experiment is None else checked_experiment(experiment),
+        flush_interval_s=flush_interval_s,
+        exit_timeout_s=exit_timeout_s,
+        block_timeout_s=block_timeout_s,
+    )
+    global _session
+    with _lock:
+        session = Session(settings)
+        previous, _session = _session, session
+        lifecycle.watch(session)
+        if previous is None or previous.settings.destination != settings.destination:
+            print(_where(settings.destination), file=sys.stderr)
+    if previous is not None and not previous.has_open_runs:
+        previous.close(previous.settings.exit_timeout_s)
+        lifecycle.unwatch(previous)
+
+
+def start_run(
+    experiment: str | None = None,
+    name: str | None = None,
+    run_id: str | None = None,
+    *,
+    tags: Mapping[str, object] | None = None,
+    resume: bool = False,
+) -> Run:
+    """Start a run, make it the active one and return it at once; no network is waited for.
+
+    Args:
+        experiment: the experiment's name, which is created when there is none; None takes that of `init`.
+        name: None makes one up.
+        run_id: join this run instead, as one more of its writers. None takes $MLTRAIL_RUN_ID, for the first run of the
+            process. A joined run keeps its status when this process ends, whoever began it ends it.
+        tags: tags to set.
+        resume: the joined run is RUNNING again, and ends with this process.
+
+    Raises:
+        ValueError, TypeError: an argument is not valid.
+    """
+    global _has_joined
+    with _lock:
+        if _session is None:
+            init()
+        session = _session
+        assert session is not None
+        if run_id is None and not _has_joined:
+            run_id = session.settings.run_id
+            _has_joined = run_id is not None
+    checked_tags = {checked_key(key): tag_value(key, value) for key, value in (tags or {}).items()}
+    if run_id is not None:
+        if name is not None:
+            raise ValueError("a run that is joined by its run_id has a name already; leave `name` out")
+        stream = session.join_run(checked_run_id(run_id), resume=resume)
+        run = Run(session, stream, name=None, experiment=None, on_end=_deactivate)
+    else:
+        if resume:
+            raise ValueError("resume=True needs the run_id of the run that goes on")
+        experiment = checked_experiment(experiment or session.settings.experiment)
+        name = checked_name(name or new_run_name())
+        stream = session.create_run(experiment, name)
+        run = Run(session, stream, name=name, experiment=experiment, on_end=_deactivate)
+        session.describe(stream)
+    run.set_tags(checked_tags)
+    with _lock:
+        _open_runs.append(run)
+    _active.set((*_active.get(), run))
+    lifecycle.catch_sigterm()
+    return run
+
+
+def active_run() -> Run | None:
+    """Return the run that the module's functions act on, or None.
+
+    It is the innermost run that this thread or asyncio task, or what it was started from, has started and not ended;
+    in a thread that has none, the only run that the process has open.
+    """
+    for run in reversed(_active.get()):
+        if not run.is_ended:
+            return run
+    with _lock:
+        return _open_runs[0] if len(_open_runs) == 1 else None
+
+
+def end_run(status: str | None = None) -> None:
+    """End the active run; see `Run.end`."""
+    _required().end(status)
+
+
+def log_metric(key: str, value: float, step: int = 0) -> None:
+    """Log one value of a metric to the active run; see `Run.log_metric`."""
+    _required().log_metric(key, value, step)
+
+
+def log_metrics(metrics: Mapping[str, float], step: int = 0) -> None:
+    """Log one value of several metrics to the active run; see `Run.log_metrics`."""
+    _required().log_metrics(metrics, step)
+
+
+def log_series(key: str, steps: object, values: object, *, times_us: object = None) -> None:
+    """Log many points of one metric to the active run; see `Run.log_series`."""
+    _required().log_series(key, steps, values, times_us=times_us)
+
+
+def log_param(key: str, value: object) -> None:
+    """Log a param to the active run; see `Run.log_param`."""
+    _required().log_param(key, value)
+
+
+def log_params(params: Mapping[str, object]) -> None:
+    """Log several params to the active run; see `Run.log_params`."""
+    _required().log_params(params)
+
+
+def set_tag(key: str, value: object) -> None:
+    """Set a tag of the active run; see `Run.set_tag`."""
+    _required().set_tag(key, value)
+
+
+def set_tags(tags: Mapping[str, object]) -> None:
+    """Set several tags of the active run; see `Run.set_tags`."""
+    _required().set_tags(tags)
+
+
+def log_artifact(path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+    """Keep a file, or a folder, with the active run; see `Run.log_artifact`."""
+    _required().log_artifact(path, artifact_path)
+
+
+def log_artifacts(folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+    """Keep all files below a folder with the active run; see `Run.log_artifacts`."""
+    _required().log_artifacts(folder, artifact_path)
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Wait until all that was logged to the active run is durable; see `Run.flush`."""
+    return _required().flush(timeout_s)
+
+
+def current_session() -> Session:
+    """Return the session of the last `init`, which is called when there is none."""
+    with _lock:
+        if _session is None:
+            init()
+        assert _session is not None
+        return _session
+
+
+def _required() -> Run:
+    run = active_run()
+    if run is not None:
+        return run
+    with _lock:
+        count = len(_open_runs)
+    if count:
+        raise ValueError(
+            f"{count} runs are open and none was started in this thread or task; call the method of the run you mean"
+        )
+    raise ValueError("no run is active; begin one: with mltrail.start_run(experiment=…) as run")
+
+
+def _deactivate(run: Run) -> None:
+    _active.set(tuple(one for one in _active.get() if one is not run))
+    with _lock:
+        if run in _open_runs:
+            _open_runs.remove(run)
+
+
+def _where(destination: Destination) -> str:
+    match destination.kind:
+        case "http":
+            return f"mltrail: logging to {destination.shown}, where a browser shows it"
+        case "redis":
+            return f"mltrail: logging to {destination.shown}; see it with: mltrail server --log-url {destination.shown}"
+        case "folder":
+            return (
+                f"mltrail: logging to the folder {destination.shown}, no server needed; "
+                f"see it with: mltrail server --data {destination.shown}"
+            )

@@ -1,0 +1,242 @@
+"""A session: buffer, threads and transport of one `init`, put together here and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mltrail import _surroundings as surroundings
+from mltrail._background import Background, Task
+from mltrail._buffer import Buffer, Close, Ensure, Flush, Said
+from mltrail._losses import Losses, logger
+from mltrail._outbox import Outbox
+from mltrail._packer import Packer
+from mltrail._sender import Sender
+from mltrail._settings import Settings
+from mltrail._stream import Sized, Stream, Writer
+from mltrail._transport import Transport, open_transport
+from mltrail._uploads import Uploads
+from mltrail._worker import Worker
+from mltrail_core.clock import now_us
+from mltrail_core.events import ExperimentEnsured, RunCreated, RunStatusChanged, TagSet
+from mltrail_core.ids import DEFAULT_EXPERIMENT_ID, ExperimentId, RunId, new_experiment_id, new_run_id
+
+_DEFAULT_EXPERIMENT = "Default"
+
+
+class Session:
+    """Where runs are sent to, and the threads that do it; they start with the first call, also again after a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.losses = Losses()
+        self.buffer = Buffer(
+            max_points=settings.max_points,
+            max_bytes=settings.max_buffer_bytes,
+            block_timeout_s=settings.block_timeout_s,
+            attend=self._ensure_running,
+            wake=self._wake_packer,
+            losses=self.losses,
+        )
+        self.outbox = Outbox(settings.max_outbox_bytes)
+        self._uploads = Uploads(self._open_transport, self._say)
+        self._background = Background(self.losses)
+        self._open_streams: list[Stream] = []
+        self._inherited: list[Transport] = []
+        """Of the parent processes: never used nor closed here, which would harm the parent's connections."""
+        self._transport: Transport | None = None
+        self._begin()
+        self._open_transport()
+
+    def _begin(self) -> None:
+        settings = self.settings
+        self._writer: Writer = surroundings.current_writer(settings.rank)
+        self._lock = threading.RLock()
+        self._is_running = False
+        self._is_closed = False
+        self._is_out_of_patience = False
+        self._experiment_ids: dict[str, ExperimentId] = {_DEFAULT_EXPERIMENT: DEFAULT_EXPERIMENT_ID}
+        packer = Packer(self.buffer, self.outbox, self.losses, settings.flush_interval_s)
+        sender = Sender(self.outbox, self._open_transport, self.losses, settings.destination.shown)
+        self._packing = Worker("mltrail-pack", packer.step, self.losses)
+        self._sending = Worker("mltrail-send", sender.step, self.losses)
+        self._doing = Worker("mltrail-background", self._background.step, self.losses)
+
+    def begin_again_in_child(self) -> None:
+        """Become a session of a forked process: nothing of the parent's is sent, its runs go on under new producers."""
+        if self._transport is not None:
+            self._inherited.append(self._transport)
+            self._transport = None
+        self.losses.begin_again_in_child()
+        self.outbox.begin_again_in_child()
+        self._background.begin_again_in_child()
+        self._uploads.begin_again_in_child()
+        self._begin()
+        for stream in self._open_streams:
+            stream.begin_again_in_child(self._writer)
+        self.buffer.begin_again_in_child()
+
+    # -- runs
+
+    @property
+    def has_open_runs(self) -> bool:
+        """Whether a run of this process has not ended."""
+        return bool(self._open_streams)
+
+    def create_run(self, experiment: str, name: str) -> Stream:
+        """Return the stream of a new run, whose creation is on its way."""
+        stream = Stream(new_run_id(), self._writer, owns_status=True)
+        with self._lock:
+            experiment_id = self._experiment_ids.get(experiment)
+            if experiment_id is None:
+                experiment_id = self._experiment_ids[experiment] = new_experiment_id()
+                self.buffer.put(Ensure(stream, ExperimentEnsured(now_us(), experiment_id, experiment)))
+        started_us = now_us()
+        created = RunCreated(started_us, stream.run_id, experiment_id, name, self._writer.user, started_us)
+        self._say(stream, Sized(created, 400))
+        self._open(stream)
+        return stream
+
+    def join_run(self, run_id: str, *, resume: bool) -> Stream:
+        """Return a stream to a run that exists; with `resume` it is RUNNING again and ends with this process."""
+        stream = Stream(RunId(run_id), self._writer, owns_status=resume)
+        if resume:
+            self._say(stream, Sized(RunStatusChanged(now_us(), stream.run_id, "RUNNING"), 100))
+        self._open(stream)
+        return stream
+
+    def describe(self, stream: Stream) -> None:
+        """Tag a new run with where it runs; git is asked in the background."""
+        program = surroundings.current_program()
+        self._tag(stream, surroundings.program_tags(program, self._writer.user))
+        what = f"git commit of run {stream.run_id}"
+        self._background.add(Task(stream, what, lambda: self._tag(stream, surroundings.git_tags(program.folder))))
+
+    def upload(self, stream: Stream, file: Path, path: str) -> None:
+        """Copy the file and store it in the background; one that can't be read is counted as lost."""
+        try:
+            task = self._uploads.task(stream, file, path)
+        except OSError as error:
+            self.losses.add("artifacts that could not be copied", detail=f"{path!r}: {error}")
+            return
+        self._ensure_running()
+        self._background.add(task)
+
+    def end_stream(self, stream: Stream, status: str | None) -> None:
+        """Send the end of a stream, after its artifacts, and wait until it has arrived, at most `exit_timeout_s`."""
+        deadline = time.monotonic() + self.settings.exit_timeout_s
+        settled = self.outbox.settled
+        flush = self._send_end(stream, status, deadline)
+        if not self._wait(flush, deadline):
+            self._is_out_of_patience = self.outbox.settled == settled
+            logger.warning(
+                "mltrail: run %s ended, but not all of it could be sent to %s within %g s; sending goes on",
+                stream.run_id,
+                self.settings.destination.shown,
+                self.settings.exit_timeout_s,
+            )
+
+    def flush(self, stream: Stream | None, deadline: float) -> bool:
+        """Return True once all that was said before is durable, False at `deadline` (time.monotonic)."""
+        if not self._background.wait_done(stream, deadline):
+            return False
+        flush = Flush()
+        self.buffer.put(flush)
+        return self._wait(flush, deadline)
+
+    def close(self, timeout_s: float, status: str | None = None) -> None:
+        """End what is open here, send all, and stop; what can't be sent within `timeout_s` is said and lost.
+
+        Args:
+            timeout_s: cut to a second when the end of a run has already waited in vain.
+            status: that of the runs that this process owns; FINISHED by default.
+        """
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        deadline = time.monotonic() + (min(1.0, timeout_s) if self._is_out_of_patience else timeout_s)
+        if self._is_running:
+            for stream in list(self._open_streams):
+                self._send_end(stream, status if stream.owns_status else None, deadline)
+            self.flush(None, deadline)
+        for worker in (self._packing, self._doing, self._sending):
+            worker.stop()
+        self._report_unsent()
+        stopped = all(worker.join(1.0) for worker in (self._packing, self._doing, self._sending))
+        if self._transport is not None and stopped:
+            self._transport.close()
+        self._uploads.close()
+
+    def _send_end(self, stream: Stream, status: str | None, deadline: float) -> Flush:
+        ended_us = now_us()
+        event = None
+        if status is not None or stream.owns_status:
+            event = RunStatusChanged(ended_us, stream.run_id, status or "FINISHED", ended_us)
+        # A part of the time is kept back, to send the end of the run even though its artifacts could not be stored.
+        spare_s = min(2.0, max(0.0, deadline - time.monotonic()) / 4)
+        if not self._background.wait_done(stream, deadline - spare_s):
+            self._background.give_up(stream)
+        close = Close(stream, event, Flush())
+        self.buffer.put(close)
+        with self._lock:
+            if stream in self._open_streams:
+                self._open_streams.remove(stream)
+        return close.flush
+
+    # -- threads
+
+    def _wait(self, flush: Flush, deadline: float) -> bool:
+        if not flush.packed.wait(max(0.0, deadline - time.monotonic())):
+            return False
+        return self.outbox.wait_settled(flush.position, deadline)
+
+    def _ensure_running(self) -> None:
+        if self._is_running:
+            return
+        with self._lock:
+            if self._is_running:
+                return
+            from mltrail._lifecycle import watch_child
+
+            for worker in (self._packing, self._sending, self._doing):
+                worker.start()
+            self._is_running = True
+            self.buffer.attended()
+            watch_child(self)
+
+    def _wake_packer(self) -> None:
+        self._packing.wake()
+
+    def _open_transport(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                self._transport = open_transport(self.settings.destination)
+            return self._transport
+
+    def _open(self, stream: Stream) -> None:
+        with self._lock:
+            self._open_streams.append(stream)
+
+    def _say(self, stream: Stream, sized: Sized) -> bool:
+        return self.buffer.put(Said(stream, sized))
+
+    def _tag(self, stream: Stream, tags: dict[str, str]) -> None:
+        for key, value in tags.items():
+            self._say(stream, Sized(TagSet(now_us(), stream.run_id, key, value[:8000]), 200 + 4 * len(value)))
+
+    def _report_unsent(self) -> None:
+        unsent = self.outbox.unsent()
+        points = unsent.point_count + len(self.buffer.points)
+        if unsent.record_count or points:
+            print(
+                f"mltrail: {unsent.event_count} events with {points} points of run {', '.join(unsent.run_ids) or '?'} "
+                f"could not be sent to {self.settings.destination.shown} and are lost",
+                file=sys.stderr,
+            )
+        losses = self.losses.counts()
+        if losses:
+            said = "; ".join(f"{count} {reason}" for reason, count in losses.items())
+            print(f"mltrail: in this process: {said}", file=sys.stderr)
