@@ -1,0 +1,210 @@
+"""From MLflow's filter and order strings to expressions, with MLflow's rules of what may be compared with what.
+
+The rules are those of `SearchUtils` and `SearchExperimentsUtils` in `mlflow.utils.search_utils` and of the SQL store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lark import Token, Tree
+
+from mltrail_api.search.expression import (
+    And,
+    Column,
+    Comparator,
+    Comparison,
+    Entity,
+    Membership,
+    NumberComparison,
+    OrderTerm,
+    Presence,
+    TextComparison,
+)
+from mltrail_api.search.grammar import Source, position_of, read_comparisons, read_order
+from mltrail_api.search.subject import DATASET_KEYS, EXPERIMENTS, RUNS, Subject
+from mltrail_core.errors import Invalid
+
+MAX_COMPARISONS = 500
+"""Of one filter: SQLite allows no deeper expression than 1,000."""
+MAX_LISTED_VALUES = 10_000
+"""Of all lists of one filter: SQLite binds at most 32,766 values."""
+MAX_PATTERN_CHARACTERS = 10_000
+"""Of LIKE and ILIKE: SQLite allows 50,000 bytes."""
+MAX_ORDER_TERMS = 40
+"""Each may be a join, and SQLite joins at most 64 tables."""
+
+_ESCAPE = re.compile(
+    r"""\\(\n|['"\\abfnrtv]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4})"""
+)
+_ESCAPES = {"\n": "", "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def parse_run_filter(text: str | None) -> And:
+    """Return what a filter string of runs/search says; nothing says everything.
+
+    Raises:
+        Invalid: MLflow's server refuses it or fails on it; the message says where the fault is.
+    """
+    return _parse_filter(text, RUNS)
+
+
+def parse_experiment_filter(text: str | None) -> And:
+    """Return what a filter string of experiments/search says; nothing says everything.
+
+    Raises:
+        Invalid: MLflow's server refuses it or fails on it; the message says where the fault is.
+    """
+    return _parse_filter(text, EXPERIMENTS)
+
+
+def parse_run_order(clauses: Sequence[str]) -> tuple[OrderTerm, ...]:
+    """Return what the order_by clauses of runs/search say.
+
+    Raises:
+        Invalid: one is malformed, names what can't be sorted by, or names a column twice.
+    """
+    return _parse_order(clauses, RUNS)
+
+
+def parse_experiment_order(clauses: Sequence[str]) -> tuple[OrderTerm, ...]:
+    """Return what the order_by clauses of experiments/search say.
+
+    Raises:
+        Invalid: one is malformed, or names what can't be sorted by.
+    """
+    return _parse_order(clauses, EXPERIMENTS)
+
+
+def _parse_filter(text: str | None, subject: Subject) -> And:
+    if not text:
+        return And()
+    reader = _Reader(Source("filter string", text), subject)
+    comparisons = tuple(reader.comparison(node) for node in read_comparisons(reader.source))
+    if len(comparisons) > MAX_COMPARISONS:
+        raise Invalid(f"filter string: it has {len(comparisons)} comparisons; at most {MAX_COMPARISONS} are allowed")
+    listed = sum(len(part.values) for part in comparisons if isinstance(part, Membership))
+    if listed > MAX_LISTED_VALUES:
+        raise Invalid(f"filter string: its lists have {listed} values; at most {MAX_LISTED_VALUES} are allowed")
+    return And(comparisons)
+
+
+def _parse_order(clauses: Sequence[str], subject: Subject) -> tuple[OrderTerm, ...]:
+    if len(clauses) > MAX_ORDER_TERMS:
+        raise Invalid(f"order_by has {len(clauses)} clauses; at most {MAX_ORDER_TERMS} are allowed")
+    terms: list[OrderTerm] = []
+    for clause in clauses:
+        source = Source(f"order_by clause {clause[:200]!r}", clause)
+        token, is_ascending = read_order(source)
+        column = _Reader(source, subject).column(token, subject.order_attributes)
+        if column.entity not in subject.order_entities:
+            raise source.error(position_of(token), f"a {column.entity} can't be sorted by")
+        if any(term.column == column for term in terms):
+            raise source.error(position_of(token), f"{column.entity} {column.key!r} is sorted by twice")
+        terms.append(OrderTerm(column, is_ascending))
+    return tuple(terms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    source: Source
+    subject: Subject
+
+    def comparison(self, node: Tree[Token]) -> Comparison:
+        name, *rest = node.children
+        assert isinstance(name, Token)
+        column = self.column(name, self.subject.attributes)
+        tokens = [child for child in rest if isinstance(child, Token)]
+        match node.data:
+            case "compared":
+                return self._compared(column, *tokens)
+            case "listed":
+                if not self.subject.takes_list(column.entity, column.key):
+                    raise self._error(
+                        name, f"a list can follow {self.subject.listed_attribute} and datasets only, not {name}"
+                    )
+                texts = [child for child in rest if isinstance(child, Tree)]
+                return Membership(column, tuple(map(self._listed_text, texts)), tokens[0].type == "NOT")
+            case _:
+                if column.entity not in self.subject.present_entities:
+                    allowed = " and ".join(sorted(f"{entity}s" for entity in self.subject.present_entities))
+                    raise self._error(name, f"IS NULL and IS NOT NULL can follow {allowed} only, not {name}")
+                return Presence(column, is_present=bool(tokens))
+
+    def column(self, token: Token, attributes: Mapping[str, str]) -> Column:
+        entity_name, dot, key = token.partition(".")
+        if not dot:
+            entity, key = Entity.ATTRIBUTE, entity_name
+        elif _without_quotes(entity_name, "`") in self.subject.entities:
+            entity = self.subject.entities[_without_quotes(entity_name, "`")]
+        else:
+            expected = ", ".join(self.subject.entities)
+            raise self._error(token, f"{entity_name!r} is not one of {expected}")
+        key = _without_quotes(_without_quotes(key, "'", '"'), "`")
+        if entity is Entity.ATTRIBUTE:
+            if key not in attributes:
+                raise self._error(token, f"{key!r} is not one of the attributes {', '.join(attributes)}")
+            key = attributes[key]
+        if entity is Entity.DATASET and key not in DATASET_KEYS:
+            raise self._error(token, f"{key!r} is not one of a dataset's {', '.join(DATASET_KEYS)}")
+        return Column(entity, key)
+
+    def _compared(self, column: Column, comparator_token: Token, value: Token) -> Comparison:
+        allowed = self.subject.comparators(column.entity, column.key)
+        what = f"{column.entity} {column.key!r}"
+        word = comparator_token.upper()
+        if word not in allowed:
+            raise self._error(comparator_token, f"{what} can be compared by {' '.join(allowed)}, not by {word}")
+        comparator = Comparator(word)
+        if Comparator.LESS not in allowed:
+            if value.type != "STRING":
+                raise self._error(value, f"{what} is compared with a quoted string, such as 'a', not with {value}")
+            text = value[1:-1]
+            if comparator in (Comparator.LIKE, Comparator.ILIKE) and len(text) > MAX_PATTERN_CHARACTERS:
+                raise self._error(
+                    value, f"a pattern has at most {MAX_PATTERN_CHARACTERS} characters; this has {len(text)}"
+                )
+            return TextComparison(column, comparator, text)
+        if value.type != "NUMBER":
+            raise self._error(value, f"{what} is compared with a number, without quotes, not with {value}")
+        return NumberComparison(column, comparator, self._number(column, value))
+
+    def _number(self, column: Column, token: Token) -> int | float:
+        if column.entity is Entity.METRIC:
+            return float(token)
+        try:
+            return int(token)
+        except ValueError as error:
+            if token.lstrip("-").isdecimal():  # past Python's limit of 4,300 digits
+                raise self._error(token, f"{len(token)} digits are too many for a time in ms") from error
+        if self.subject is EXPERIMENTS:
+            raise self._error(token, f"{column.key} is a whole number of ms; {token} is not")
+        return float(token)
+
+    def _listed_text(self, node: Tree[Token]) -> str:
+        tokens = [child for child in node.children if isinstance(child, Token)]
+        text = "".join(_ESCAPE.sub(_unescaped, token[1:-1]) for token in tokens)
+        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+            raise self._error(tokens[0], f"{text!r} holds a character that can't be searched for")
+        return text
+
+    def _error(self, token: Token, fault: str) -> Invalid:
+        return self.source.error(position_of(token), fault)
+
+
+def _without_quotes(text: str, *quotes: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in quotes:
+        return text[1:-1]
+    return text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    # Strings in lists are Python's, as MLflow reads lists with `ast.literal_eval`.
+    escape = found[1]
+    if escape in _ESCAPES:
+        return _ESCAPES[escape]
+    if escape[0] in "xuU":
+        return chr(int(escape[1:], 16))
+    return chr(int(escape, 8)) if escape[0].isdigit() else escape

@@ -1,0 +1,82 @@
+"""Runs beside the experiment they are in: aliases resolved, lifecycle and artifact URI derived, all at read time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, FromClause, false, func, not_, or_, select, true, type_coerce
+
+from mltrail_api.search.expression import ViewType
+from mltrail_core.errors import Invalid
+from mltrail_core.readmodel.tables import TEXT, experiment_aliases, experiments, runs
+
+_MAX_EXPERIMENTS = 10_000
+"""In one search: SQLite binds at most 32,766 values."""
+
+EXPERIMENT_ID: ColumnElement[str] = func.coalesce(experiment_aliases.c.experiment_id, runs.c.experiment_id)
+"""The experiment's own id, also where the run names it by an alias; what the run says when it is not known yet."""
+
+PLACED_RUNS: FromClause = runs.outerjoin(
+    experiment_aliases, experiment_aliases.c.proposed_id == runs.c.experiment_id
+).outerjoin(experiments, experiments.c.experiment_id == EXPERIMENT_ID)
+
+IS_DELETED: ColumnElement[bool] = or_(runs.c.is_deleted, func.coalesce(experiments.c.is_deleted, false()))
+"""Deleted by its own event or with its experiment."""
+
+ARTIFACT_URI: ColumnElement[str] = (
+    type_coerce(
+        func.coalesce(func.rtrim(experiments.c.artifact_location, "/"), "mlflow-artifacts:/" + EXPERIMENT_ID), TEXT
+    )
+    .concat("/")
+    .concat(runs.c.run_id)
+    .concat("/artifacts")
+)
+"""Where the run's artifacts lie, as MLflow derives it from the experiment's artifact location."""
+
+
+def is_in_view(is_deleted: ColumnElement[bool], view_type: ViewType) -> ColumnElement[bool]:
+    """Return whether a search of `view_type` shows what is deleted or not."""
+    match view_type:
+        case ViewType.ACTIVE_ONLY:
+            return not_(is_deleted)
+        case ViewType.DELETED_ONLY:
+            return is_deleted
+        case ViewType.ALL:
+            return true()
+
+
+def is_placed_in(connection: Connection, experiment_ids: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether a run is in one of these experiments, under whichever of their ids it and the caller name them.
+
+    Raises:
+        Invalid: an id is not a decimal number, or there are too many.
+    """
+    if len(experiment_ids) > _MAX_EXPERIMENTS:
+        raise Invalid(f"{len(experiment_ids)} experiment ids were given; at most {_MAX_EXPERIMENTS} are allowed")
+    own_ids = own_experiment_ids(connection, experiment_ids)
+    proposed = experiment_aliases.c.proposed_id
+    is_alias = experiment_aliases.c.experiment_id.in_(own_ids)
+    if connection.execute(select(proposed).where(is_alias).limit(1)).first() is None:
+        return runs.c.experiment_id.in_(own_ids)
+    # Each trainer that knew only the name may have left an alias: there can be thousands, so they stay in SQL.
+    return or_(runs.c.experiment_id.in_(own_ids), runs.c.experiment_id.in_(select(proposed).where(is_alias)))
+
+
+def own_experiment_ids(connection: Connection, experiment_ids: Iterable[str]) -> list[str]:
+    """Return the ids with aliases replaced by the ids of the experiments they stand for, sorted.
+
+    Raises:
+        Invalid: one is not a decimal number.
+    """
+    named = {_decimal(experiment_id) for experiment_id in experiment_ids}
+    columns = experiment_aliases.c
+    query = select(columns.proposed_id, columns.experiment_id).where(columns.proposed_id.in_(named))
+    own_id_of = {proposed_id: own_id for proposed_id, own_id in connection.execute(query)}
+    return sorted({own_id_of.get(experiment_id, experiment_id) for experiment_id in named})
+
+
+def _decimal(experiment_id: str) -> str:
+    try:
+        return str(int(experiment_id))
+    except ValueError as error:
+        raise Invalid(f"experiment id {experiment_id[:100]!r} is not a decimal number") from error

@@ -1,0 +1,86 @@
+"""What can be searched, runs and experiments, and what may be asked about each of their columns, as in MLflow 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mltrail_api.search.expression import Comparator, Entity
+
+_EQUALITY = (Comparator.EQUAL, Comparator.NOT_EQUAL)
+TEXT_COMPARATORS = (*_EQUALITY, Comparator.LIKE, Comparator.ILIKE)
+NUMBER_COMPARATORS = (
+    *_EQUALITY,
+    Comparator.LESS,
+    Comparator.LESS_OR_EQUAL,
+    Comparator.GREATER,
+    Comparator.GREATER_OR_EQUAL,
+)
+DATASET_KEYS = ("name", "digest", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The columns of what is searched.
+
+    Attributes:
+        entities: what may stand before the dot of a column. A column without a dot is an attribute.
+        attributes: the attributes, their other spellings among them, and what each means.
+        order_attributes: the same for order_by.
+        times: attributes that are times in ms; the others are text.
+        listed_attribute: the one attribute that may be compared with a list.
+        present_entities: what IS NULL and IS NOT NULL may ask about.
+        order_entities: what can be sorted by.
+    """
+
+    entities: dict[str, Entity]
+    attributes: dict[str, str]
+    order_attributes: dict[str, str]
+    times: frozenset[str]
+    listed_attribute: str
+    present_entities: frozenset[Entity]
+    order_entities: frozenset[Entity]
+
+    def comparators(self, entity: Entity, key: str) -> tuple[Comparator, ...]:
+        """Return what a column may be compared by, lists and presence aside."""
+        if entity is Entity.METRIC or (entity is Entity.ATTRIBUTE and key in self.times):
+            return NUMBER_COMPARATORS
+        if entity is Entity.ATTRIBUTE and key == "experiment_id":
+            return _EQUALITY
+        return TEXT_COMPARATORS
+
+    def takes_list(self, entity: Entity, key: str) -> bool:
+        """Return whether IN and NOT IN may follow a column."""
+        return entity is Entity.DATASET or (entity is Entity.ATTRIBUTE and key == self.listed_attribute)
+
+
+_RUN_ATTRIBUTES = {
+    **{name: name for name in ("run_id", "run_name", "user_id", "status", "start_time", "end_time", "artifact_uri")},
+    **dict.fromkeys(("created", "Created"), "start_time"),
+}
+_EXPERIMENT_ATTRIBUTES = {name: name for name in ("name", "experiment_id", "creation_time", "last_update_time")}
+
+RUNS = Subject(
+    entities={
+        **dict.fromkeys(("metric", "metrics"), Entity.METRIC),
+        **dict.fromkeys(("parameter", "parameters", "param", "params"), Entity.PARAM),
+        **dict.fromkeys(("tag", "tags"), Entity.TAG),
+        **dict.fromkeys(("attribute", "attributes", "attr", "run"), Entity.ATTRIBUTE),
+        **dict.fromkeys(("dataset", "datasets"), Entity.DATASET),
+    },
+    attributes=_RUN_ATTRIBUTES | dict.fromkeys(("run name", "Run name", "Run Name"), "run_name"),
+    order_attributes=_RUN_ATTRIBUTES,
+    times=frozenset({"start_time", "end_time"}),
+    listed_attribute="run_id",
+    present_entities=frozenset({Entity.PARAM, Entity.TAG}),
+    order_entities=frozenset({Entity.METRIC, Entity.PARAM, Entity.TAG, Entity.ATTRIBUTE}),
+)
+
+EXPERIMENTS = Subject(
+    entities={"attribute": Entity.ATTRIBUTE, **dict.fromkeys(("tag", "tags"), Entity.TAG)},
+    attributes=_EXPERIMENT_ATTRIBUTES,
+    order_attributes=_EXPERIMENT_ATTRIBUTES,
+    times=frozenset({"creation_time", "last_update_time"}),
+    listed_attribute="experiment_id",
+    present_entities=frozenset({Entity.TAG}),
+    order_entities=frozenset({Entity.ATTRIBUTE}),
+)

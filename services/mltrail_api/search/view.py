@@ -1,0 +1,183 @@
+"""Whole runs as the API shows them, loaded in a handful of queries however many there are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from mltrail_api.search.placement import ARTIFACT_URI, EXPERIMENT_ID, IS_DELETED, PLACED_RUNS
+from mltrail_core.readmodel.tables import (
+    dataset_inputs,
+    metric_summaries,
+    model_inputs,
+    model_outputs,
+    params,
+    runs,
+    tags,
+)
+
+_RUNS_PER_QUERY = 5_000
+"""SQLite binds at most 32,766 values."""
+
+
+class LatestMetric(NamedTuple):
+    """The last point of a metric by (step, time, value). A page of runs has tens of thousands: hence a tuple."""
+
+    key: str
+    value: float
+    time_us: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset that a run read; `tags` say as what. `profile` and `schema` are JSON texts, if known."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None
+    profile: str | None
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """A logged model that a run produced at `step`."""
+
+    model_id: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with all that belongs to it; params, tags and metrics are sorted by key.
+
+    `experiment_id` is the experiment's own id, never an alias. `is_deleted` is true also while its experiment is
+    deleted. Times are µs UTC.
+    """
+
+    run_id: str
+    experiment_id: str
+    name: str
+    user: str
+    status: str
+    started_us: int
+    ended_us: int | None
+    is_deleted: bool
+    artifact_uri: str
+    params: tuple[tuple[str, str], ...]
+    tags: tuple[tuple[str, str], ...]
+    metrics: tuple[LatestMetric, ...]
+    dataset_inputs: tuple[DatasetInput, ...]
+    model_inputs: tuple[str, ...]
+    model_outputs: tuple[ModelOutput, ...]
+
+
+def load_run(connection: Connection, run_id: str) -> RunView | None:
+    """Return one run with all that belongs to it, or None when the read model has none."""
+    return next(iter(load_runs(connection, [run_id])), None)
+
+
+def load_runs(connection: Connection, run_ids: Sequence[str]) -> list[RunView]:
+    """Return the runs of `run_ids` with all that belongs to them, in that order; unknown ids are left out.
+
+    It takes seven queries for each 5,000 runs.
+    """
+    return [
+        view
+        for first in range(0, len(run_ids), _RUNS_PER_QUERY)
+        for view in _load(connection, run_ids[first : first + _RUNS_PER_QUERY])
+    ]
+
+
+_INFO = select(
+    runs.c.run_id,
+    EXPERIMENT_ID,
+    runs.c.name,
+    runs.c.user,
+    runs.c.status,
+    runs.c.started_us,
+    runs.c.ended_us,
+    IS_DELETED,
+    ARTIFACT_URI,
+).select_from(PLACED_RUNS)
+_PARAMS = select(params.c.run_id, params.c.key, params.c.value).order_by(params.c.run_id, params.c.key)
+_TAGS = select(tags.c.run_id, tags.c.key, tags.c.value).order_by(tags.c.run_id, tags.c.key)
+_METRICS = select(
+    metric_summaries.c.run_id,
+    metric_summaries.c.key,
+    metric_summaries.c.last_value,
+    metric_summaries.c.last_time_us,
+    metric_summaries.c.last_step,
+).order_by(metric_summaries.c.run_id, metric_summaries.c.key)
+_DATASETS = select(
+    dataset_inputs.c.run_id,
+    dataset_inputs.c.name,
+    dataset_inputs.c.digest,
+    dataset_inputs.c.source_type,
+    dataset_inputs.c.source,
+    dataset_inputs.c.schema,
+    dataset_inputs.c.profile,
+    dataset_inputs.c.tags,
+).order_by(dataset_inputs.c.run_id, dataset_inputs.c.name, dataset_inputs.c.digest)
+_MODEL_INPUTS = select(model_inputs.c.run_id, model_inputs.c.model_id).order_by(
+    model_inputs.c.run_id, model_inputs.c.model_id
+)
+_MODEL_OUTPUTS = select(model_outputs.c.run_id, model_outputs.c.model_id, model_outputs.c.step).order_by(
+    model_outputs.c.run_id, model_outputs.c.step, model_outputs.c.model_id
+)
+
+
+def _load(connection: Connection, run_ids: Sequence[str]) -> Iterator[RunView]:
+    found = {row[0]: row for row in connection.execute(_INFO.where(runs.c.run_id.in_(run_ids)))}
+    params_of = defaultdict[str, list[tuple[str, str]]](list)
+    for run_id, key, value in connection.execute(_PARAMS.where(params.c.run_id.in_(run_ids))):
+        params_of[run_id].append((key, value))
+    tags_of = defaultdict[str, list[tuple[str, str]]](list)
+    for run_id, key, value in connection.execute(_TAGS.where(tags.c.run_id.in_(run_ids))):
+        tags_of[run_id].append((key, value))
+    metrics_of = defaultdict[str, list[LatestMetric]](list)
+    for run_id, key, number, time_us, step in connection.execute(
+        _METRICS.where(metric_summaries.c.run_id.in_(run_ids))
+    ):
+        metrics_of[run_id].append(LatestMetric(key, math.nan if number is None else number, time_us, step))
+    datasets_of = defaultdict[str, list[DatasetInput]](list)
+    for row in connection.execute(_DATASETS.where(dataset_inputs.c.run_id.in_(run_ids))):
+        run_id, name, digest, source_type, source, schema, profile, dataset_tags = row
+        datasets_of[run_id].append(
+            DatasetInput(name, digest, source_type, source, schema, profile, json.loads(dataset_tags))
+        )
+    inputs_of = defaultdict[str, list[str]](list)
+    for run_id, model_id in connection.execute(_MODEL_INPUTS.where(model_inputs.c.run_id.in_(run_ids))):
+        inputs_of[run_id].append(model_id)
+    outputs_of = defaultdict[str, list[ModelOutput]](list)
+    for run_id, model_id, step in connection.execute(_MODEL_OUTPUTS.where(model_outputs.c.run_id.in_(run_ids))):
+        outputs_of[run_id].append(ModelOutput(model_id, step))
+    for run_id in run_ids:
+        if (info := found.get(run_id)) is None:
+            continue
+        yield RunView(
+            run_id=run_id,
+            experiment_id=info[1],
+            name=info[2],
+            user=info[3],
+            status=info[4],
+            started_us=info[5],
+            ended_us=info[6],
+            is_deleted=bool(info[7]),
+            artifact_uri=info[8],
+            params=tuple(params_of[run_id]),
+            tags=tuple(tags_of[run_id]),
+            metrics=tuple(metrics_of[run_id]),
+            dataset_inputs=tuple(datasets_of[run_id]),
+            model_inputs=tuple(inputs_of[run_id]),
+            model_outputs=tuple(outputs_of[run_id]),
+        )
