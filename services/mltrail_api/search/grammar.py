@@ -20,6 +20,8 @@ MAX_CHARACTERS = 1_000_000
 """Of one filter string: room for 10,000 run ids in a list."""
 _MAX_FAULT_CHARACTERS = 500
 
+# Quotes inside quotes are doubled or follow a backslash, and stay so in the value, as in MLflow. lark takes the
+# backslash away from an escaped double quote, hence the `["]`.
 _GRAMMAR = r"""
 filter: (_AND | _comparison)*
 order: COLUMN DIRECTION?
@@ -38,9 +40,9 @@ IN: /in\b/i
 DIRECTION: /(asc|desc)\b/i
 COMPARATOR: /[<>=~!]+|(i|r)?like\b/i
 COLUMN: _FIRST_PART ("." _PART)*
-_FIRST_PART: /(?!(or|not)\b(?!\.))(\w+|`(``|[^`])*`|"(""|\\"|[^"])*")/i
-_PART: /(\w+|`(``|[^`])*`|"(""|\\"|[^"])*"|'(''|\\'|[^'])*')/
-STRING: /'(''|\\'|[^'])*'|"(""|\\"|[^"])*"/
+_FIRST_PART: /(?!(or|not)\b(?!\.))(\w+|`(``|[^`])*`|"(""|\\["]|[^"])*")/i
+_PART: /(\w+|`(``|[^`])*`|"(""|\\["]|[^"])*"|'(''|\\'|[^'])*')/
+STRING: /'(''|\\'|[^'])*'|"(""|\\["]|[^"])*"/
 LIST_STRING: /'(\\.|[^'\\\n])*'|"(\\.|[^"\\\n])*"/
 NUMBER: /-?(\d+(\.\d+)?e-?\d+|\d+\.\d*|\.\d+|\d+)(?!\w)/i
 %ignore /\s+/
