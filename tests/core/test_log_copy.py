@@ -10,8 +10,7 @@ import pytest
 
 from mltrail_core.errors import Conflict, Unavailable
 from mltrail_core.ids import CONTROL, PARTITIONS, Partition
-from mltrail_core.log import EventLog, LogEntry, open_log
-from mltrail_core.log.copy import copy_log
+from mltrail_core.log import EventLog, LogEntry, copy_log, open_log
 from mltrail_core.log.genesis import ensure_begun
 from mltrail_core.log.redis import RedisLog
 from tests.contracts.log_writers import new_record, thread_doing

@@ -95,6 +95,25 @@ def test_a_disk_below_its_mark_refuses_before_anything_is_appended(
     assert [done.index for done in log.append([new_record(P0, "x")])] == [2]
 
 
+def test_a_disk_that_fills_during_an_append_is_a_full_log_and_appends_nothing(log: SqliteLog) -> None:
+    log.append([new_record(P0, "fits")])
+    with log._reading() as connection:
+        [pages] = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages + 10}")
+        with pytest.raises(LogFull, match="full"):
+            log.append([new_record(P0, "fits too"), new_record(P0, b"x" * (1 << 20))])
+        connection.execute("PRAGMA max_page_count=1000000")
+    assert [done.index for done in log.append([new_record(P0, b"x" * (1 << 20))])] == [2]
+
+
+def test_a_folder_that_was_taken_away_is_unavailable(log: SqliteLog, tmp_path: Path) -> None:
+    (tmp_path / "log").rename(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable, match="can't be used"):
+        log.append([new_record(P0, "x")])
+    (tmp_path / "elsewhere").rename(tmp_path / "log")
+    assert [done.index for done in log.append([new_record(P0, "x")])] == [1]
+
+
 def test_a_database_that_another_locks_is_unavailable_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mltrail_core.log.sqlite._BUSY_TIMEOUT_S", 0.1)
     log = SqliteLog.open(tmp_path / "log")

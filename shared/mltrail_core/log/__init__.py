@@ -5,6 +5,7 @@ An append returns durable indices or an error, never a promise; waiting until a 
 
 from __future__ import annotations
 
+from mltrail_core.log.copy import CopyReport, copy_log
 from mltrail_core.log.open import open_log
 from mltrail_core.log.port import (
     Appended,
@@ -18,11 +19,13 @@ from mltrail_core.log.port import (
 
 __all__ = [
     "Appended",
+    "CopyReport",
     "Durability",
     "EventLog",
     "LogEntry",
     "LogIdentity",
     "NewRecord",
     "Positions",
+    "copy_log",
     "open_log",
 ]

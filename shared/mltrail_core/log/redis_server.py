@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from mltrail_core.errors import Invalid, Unavailable
+from mltrail_core.errors import Invalid, MltrailError, Unavailable
 from mltrail_core.log.port import Durability
 from mltrail_core.log.redis_scripts import IDENTITY_KEY
 
@@ -124,6 +124,8 @@ class RedisServer:
             if is_old or connection in self._unasked:
                 self._ask_state(connection)
             yield connection
+        except MltrailError:
+            raise  # a refusal, between two exchanges
         except BaseException:
             # Replies may still be on their way; the next user of the connection must not get them.
             connection.disconnect()

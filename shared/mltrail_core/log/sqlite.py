@@ -188,7 +188,10 @@ class SqliteLog:
         self.identity = found
 
     def _refuse_below_low_water(self) -> None:
-        free_bytes = shutil.disk_usage(self._folder).free
+        try:
+            free_bytes = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            raise Unavailable(f"the log's folder {self._folder} can't be used: {error}") from error
         if free_bytes < LOW_WATER_DISK_BYTES:
             raise LogFull(
                 f"the disk of {self._folder} has {free_bytes >> 20} MiB left and an append needs "
@@ -209,6 +212,8 @@ class SqliteLog:
                 yield connection
             except sqlite3.Error as error:
                 connection.rollback()
+                if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                    raise LogFull(f"the disk of the log {self.url} is full: {error}", retry_after_s=30.0) from error
                 raise Unavailable(f"the log {self.url} can't be written: {error}") from error
             except BaseException:
                 connection.rollback()
@@ -247,10 +252,9 @@ class SqliteLog:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA mmap_size=268435456")
         with self._lock:
-            kept, ended = [], []
-            for opened in self._all:
-                is_ended = opened[0] == os.getpid() and not opened[1].is_alive()
-                (ended if is_ended else kept).append(opened)
+            mine = [opened for opened in self._all if opened[0] == os.getpid()]
+            ended = [opened for opened in mine if not opened[1].is_alive()]
+            kept = [opened for opened in self._all if opened not in ended]
             self._all = [*kept, (os.getpid(), threading.current_thread(), connection)]
         for _, _, theirs in ended:
             theirs.close()
@@ -259,7 +263,10 @@ class SqliteLog:
     @contextlib.contextmanager
     def _flock(self) -> Iterator[None]:
         """Queue behind other writers: the kernel wakes flock waiters in order, SQLite's busy handler polls."""
-        descriptor = os.open(self._folder / "log.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            descriptor = os.open(self._folder / "log.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise Unavailable(f"the log's folder {self._folder} can't be written: {error}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

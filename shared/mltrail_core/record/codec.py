@@ -256,5 +256,5 @@ def _decode_event(event: object, attach: _Attacher) -> Event:
             if wire_name not in _PLANS:
                 raise Invalid(f"the record holds an event {wire_name!r}, which this mltrail does not know")
             event_type, plan = _PLANS[wire_name]
-            return event_type(**plan.unpack(packed, attach))
+            return event_type(*plan.unpack(packed, attach))
     raise Invalid("an event of the record is not [wire name, fields]")

@@ -43,28 +43,33 @@ class Plan:
                 packed[field_name] = value if form.pack is None else form.pack(value, detach)
         return packed
 
-    def unpack(self, packed: Mapping[object, object], attach: Attach) -> dict[str, Any]:
-        """Return the event's fields from what msgpack gave.
+    def unpack(self, packed: Mapping[object, object], attach: Attach) -> list[Any]:
+        """Return the values of the event's fields, in order, from what msgpack gave.
 
         Raises:
             Invalid: a field is missing, unknown, or has another type than the event says.
         """
-        unpacked: dict[str, object] = {}
+        values: list[object] = []
+        found = 0
         for field_name, form, default in self.forms:
             if field_name in packed:
                 try:
-                    unpacked[field_name] = form.unpack(packed[field_name], attach)
+                    values.append(form.unpack(packed[field_name], attach))
                 except TypeError as error:
                     raise Invalid(
                         f"{self.wire_name}: field {field_name!r} should be {form.name}, "
                         f"found {type(packed[field_name]).__name__}"
                     ) from error
+                found += 1
             elif default is MISSING:
                 raise Invalid(f"{self.wire_name}: field {field_name!r} is missing")
-        if len(unpacked) != len(packed):
-            unknown = sorted(str(name) for name in packed if name not in unpacked)
+            else:
+                values.append(default)
+        if found != len(packed):
+            names = {field_name for field_name, _, _ in self.forms}
+            unknown = sorted(str(name) for name in packed if name not in names)
             raise Invalid(f"{self.wire_name}: fields {', '.join(unknown)} are not known to this mltrail")
-        return unpacked
+        return values
 
 
 def plan_of(event_type: type) -> Plan:
