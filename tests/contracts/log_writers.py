@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -86,9 +87,16 @@ def in_other_processes(
         return [each for future in futures for each in future.result(timeout=120)]
 
 
+def fork() -> int:
+    """Do as os.fork does; Python 3.12 and later warn of threads, which is what these tests are about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def in_child(work: Callable[[], None]) -> int:
     """Fork, do `work` in the child and return the child's exit status: 0 when it raised nothing."""
-    process_id = os.fork()
+    process_id = fork()
     if process_id == 0:
         status = 1
         try:

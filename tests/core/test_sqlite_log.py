@@ -17,7 +17,7 @@ from mltrail_core.log import LogIdentity
 from mltrail_core.log.network import file_system_of, refuse_network_file_system
 from mltrail_core.log.sqlite import SqliteLog
 from tests.contracts.event_log import EventLogContract
-from tests.contracts.log_writers import SPAWN, append_until_killed, new_record, thread_doing
+from tests.contracts.log_writers import SPAWN, append_until_killed, fork, new_record, thread_doing
 
 P0, P3 = Partition("00"), Partition("03")
 MOUNTS = r"""
@@ -130,7 +130,7 @@ def test_a_database_that_another_locks_is_unavailable_not_lost(tmp_path: Path, m
 def test_a_child_forked_during_an_append_does_not_keep_the_writers_lock(log: SqliteLog) -> None:
     with log._flock():
         lives = os.pipe()
-        process_id = os.fork()
+        process_id = fork()
         if process_id == 0:
             os.close(lives[1])
             os.read(lives[0], 1)
