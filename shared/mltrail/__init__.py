@@ -15,6 +15,7 @@ from mltrail._fluent import (
     active_run,
     end_run,
     flush,
+    get_run,
     init,
     log_artifact,
     log_artifacts,
@@ -23,19 +24,24 @@ from mltrail._fluent import (
     log_param,
     log_params,
     log_series,
+    metric_history,
+    search_runs,
     set_tag,
     set_tags,
     start_run,
 )
+from mltrail._reader import RunSnapshot
 from mltrail._run import Run
 from mltrail_core.errors import MltrailError
 
 __all__ = [
     "MltrailError",
     "Run",
+    "RunSnapshot",
     "active_run",
     "end_run",
     "flush",
+    "get_run",
     "init",
     "log_artifact",
     "log_artifacts",
@@ -44,6 +50,8 @@ __all__ = [
     "log_param",
     "log_params",
     "log_series",
+    "metric_history",
+    "search_runs",
     "set_tag",
     "set_tags",
     "start_run",

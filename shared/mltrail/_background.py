@@ -39,6 +39,7 @@ class Background:
         self._changed = threading.Condition()
         self._tasks: list[Task] = []
         self._current: Task | None = None
+        self._is_stopping = False
 
     def begin_again_in_child(self) -> None:
         """Forget what the parent will do."""
@@ -65,6 +66,12 @@ class Background:
         for task in dropped:
             self._losses.add("artifacts not stored in time", detail=task.what)
             task.discard()
+
+    def stop_waiting(self) -> None:
+        """Let `step` return at once from now on when nothing is due."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
 
     def step(self) -> float:
         """Attempt the first task that is due, or wait for one a little; return the seconds to pause."""
@@ -102,7 +109,8 @@ class Background:
             due = next((task for task in self._tasks if task.not_before <= now), None)
             if due is None:
                 soonest_s = min((task.not_before - now for task in self._tasks), default=_IDLE_S)
-                self._changed.wait(min(_IDLE_S, soonest_s))
+                if not self._is_stopping:
+                    self._changed.wait(min(_IDLE_S, soonest_s))
                 return None
             self._tasks.remove(due)
             self._current = due

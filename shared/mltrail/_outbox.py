@@ -34,6 +34,7 @@ class Outbox:
         self._bytes = 0
         self._put = 0
         self._settled = 0
+        self._is_stopping = False
 
     def begin_again_in_child(self) -> None:
         """Forget what the parent will send."""
@@ -60,7 +61,7 @@ class Outbox:
     def wait_for_batch(self, *, max_records: int, max_bytes: int, timeout_s: float) -> list[Outgoing]:
         """Return the oldest records without removing them, at least one; [] when none came in time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting, timeout_s)
+            self._changed.wait_for(lambda: self._waiting or self._is_stopping, timeout_s)
             batch: list[Outgoing] = []
             for one in self._waiting:
                 max_bytes -= len(one.record.frozen)
@@ -68,6 +69,12 @@ class Outbox:
                     break
                 batch.append(one)
             return batch
+
+    def stop_waiting(self) -> None:
+        """Let `wait_for_batch` return at once from now on."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
 
     def settle(self, count: int) -> None:
         """Remove the oldest `count` records."""

@@ -55,7 +55,9 @@ def _numbers(key: str, what: str, given: object) -> npt.NDArray[np.generic]:
             given = method()
     try:
         array: npt.NDArray[np.generic] = np.asarray(given)
-        if array.dtype.kind == "O":
+        if array.dtype.kind == "O":  # such as a list of torch scalars; NumPy itself would take None for NaN
+            if any(item is None or isinstance(item, str | bytes) for item in array.flat):
+                raise TypeError("found None or a text")
             array = array.astype("<f8")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"metric {key!r}: {what} should be numbers: {error}") from error
@@ -74,7 +76,7 @@ def _whole_numbers(key: str, what: str, given: object) -> npt.NDArray[np.int64]:
         if not is_whole.all():
             place = int(np.argmin(is_whole))
             raise ValueError(
-                f"metric {key!r}: {what}[{place}] is {floats[place]!r}, expected a whole number of 64 bits"
+                f"metric {key!r}: {what}[{place}] is {float(floats[place])!r}, expected a whole number of 64 bits"
             )
     elif array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63:
         raise ValueError(f"metric {key!r}: {what} hold {int(array.max())}, which does not fit 64 bits")

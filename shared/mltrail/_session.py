@@ -96,6 +96,7 @@ class Session:
         started_us = now_us()
         created = RunCreated(started_us, stream.run_id, experiment_id, name, self._writer.user, started_us)
         self._say(stream, Sized(created, 400))
+        self._packing.wake()  # so that other processes, which are told its id, find the run
         self._open(stream)
         return stream
 
@@ -164,6 +165,8 @@ class Session:
             self.flush(None, deadline)
         for worker in (self._packing, self._doing, self._sending):
             worker.stop()
+        self.outbox.stop_waiting()
+        self._background.stop_waiting()
         self._report_unsent()
         stopped = all(worker.join(1.0) for worker in (self._packing, self._doing, self._sending))
         if self._transport is not None and stopped:
@@ -232,7 +235,7 @@ class Session:
         points = unsent.point_count + len(self.buffer.points)
         if unsent.record_count or points:
             print(
-                f"mltrail: {unsent.event_count} events with {points} points of run {', '.join(unsent.run_ids) or '?'} "
+                f"mltrail: {unsent.event_count} events and {points} metric points of run {', '.join(unsent.run_ids)} "
                 f"could not be sent to {self.settings.destination.shown} and are lost",
                 file=sys.stderr,
             )

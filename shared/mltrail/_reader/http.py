@@ -1,0 +1,106 @@
+"""Reads over MLflow's REST protocol, page by page, so that nothing is cut off silently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import httpx
+
+from mltrail._reader import RunSnapshot
+from mltrail._reader.mlflow_json import items, point_of, snapshot_of
+from mltrail_core.errors import Forbidden, Invalid, NotFound, Unavailable
+from mltrail_core.metric_block import MetricPoint
+
+_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+_PAGE_RUNS = 1000
+_PAGE_POINTS = 25_000
+_PAGE_EXPERIMENTS = 1000
+
+
+class HttpReader:
+    """A `Reader` of the API at `url`; a connection for each call, since reads are rare in a training."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def get_run(self, run_id: str) -> RunSnapshot:
+        with self._client() as client:
+            return snapshot_of(self._get(client, "runs/get", {"run_id": run_id}).get("run"))
+
+    def search_runs(
+        self, experiments: Sequence[str] | None, filter_string: str, order_by: Sequence[str], max_results: int
+    ) -> list[RunSnapshot]:
+        found: list[RunSnapshot] = []
+        with self._client() as client:
+            ids = self._all_ids(client) if experiments is None else [self._id(client, name) for name in experiments]
+            body: dict[str, object] = {"experiment_ids": ids, "filter": filter_string, "order_by": list(order_by)}
+            while len(found) < max_results and ids:
+                body["max_results"] = min(_PAGE_RUNS, max_results - len(found))
+                answer = self._post(client, "runs/search", body)
+                found += [snapshot_of(run) for run in items(answer, "runs")]
+                if not answer.get("next_page_token"):
+                    break
+                body["page_token"] = answer["next_page_token"]
+        return found
+
+    def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
+        points: list[MetricPoint] = []
+        query: dict[str, str | int] = {"run_id": run_id, "metric_key": key, "max_results": _PAGE_POINTS}
+        with self._client() as client:
+            while True:
+                answer = self._get(client, "metrics/get-history", query)
+                points += [point_of(item, key) for item in items(answer, "metrics")]
+                if not answer.get("next_page_token"):
+                    break
+                query["page_token"] = str(answer["next_page_token"])
+        return sorted(points, key=lambda point: (point.step, point.time_us))
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"{self._url}/api/2.0/mlflow/", timeout=_TIMEOUT)
+
+    def _id(self, client: httpx.Client, name: str) -> str:
+        answer = self._get(client, "experiments/get-by-name", {"experiment_name": name})
+        match answer.get("experiment"):
+            case {"experiment_id": str(experiment_id)}:
+                return experiment_id
+        raise Unavailable(f"{self._url} described no experiment {name!r}; is it an mltrail server?")
+
+    def _all_ids(self, client: httpx.Client) -> list[str]:
+        ids: list[str] = []
+        body: dict[str, object] = {"max_results": _PAGE_EXPERIMENTS}
+        while True:
+            answer = self._post(client, "experiments/search", body)
+            ids += [str(item["experiment_id"]) for item in items(answer, "experiments")]
+            if not answer.get("next_page_token"):
+                return ids
+            body["page_token"] = answer["next_page_token"]
+
+    def _get(self, client: httpx.Client, path: str, query: Mapping[str, str | int]) -> Mapping[str, object]:
+        try:
+            return self._answer(client.get(path, params=dict(query)))
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self._url} can't be reached: {error!r}") from error
+
+    def _post(self, client: httpx.Client, path: str, body: Mapping[str, object]) -> Mapping[str, object]:
+        try:
+            return self._answer(client.post(path, json=body))
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self._url} can't be reached: {error!r}") from error
+
+    def _answer(self, response: httpx.Response) -> Mapping[str, object]:
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.status_code == 200 and isinstance(answer, Mapping):
+            return answer
+        said = answer.get("message") if isinstance(answer, Mapping) else None
+        message = str(said or f"{response.url} answered {response.status_code}: {response.text[:300]}")
+        match response.status_code:
+            case 404:
+                raise NotFound(message)
+            case 401 | 403:
+                raise Forbidden(message)
+            case status if 400 <= status < 500 and status != 429:
+                raise Invalid(message)
+        raise Unavailable(message)

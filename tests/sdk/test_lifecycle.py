@@ -1,0 +1,279 @@
+"""However a process ends, its runs end with the status that is true, and what it logged is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import mltrail
+from tests.sdk.faulty_server import FaultyServer
+from tests.sdk.projected import ProjectedLog, wait_for
+
+
+class Script:
+    """A training script, run by the real interpreter; it prints its run's id first."""
+
+    def __init__(self, folder: Path, uri: str, body: str) -> None:
+        self.path = folder / "train.py"
+        header = f"import os, signal, sys, threading, time\nimport mltrail\nmltrail.init({uri!r}, exit_timeout_s=5.0)\n"
+        self.path.write_text(header + textwrap.dedent(body))
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start it."""
+        return subprocess.Popen(
+            [sys.executable, str(self.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run([sys.executable, str(self.path)], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("ending", "exit_code", "status"),
+    [
+        ("pass", 0, "FINISHED"),
+        ("sys.exit(0)", 0, "FINISHED"),
+        ("sys.exit(3)", 3, "FAILED"),
+        ("raise RuntimeError('diverged')", 1, "FAILED"),
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(30)", -signal.SIGINT, "KILLED"),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)", 128 + signal.SIGTERM, "KILLED"),
+    ],
+)
+@pytest.mark.parametrize("form", ["with", "call"])
+def test_a_run_ends_with_the_status_that_is_true(
+    folder: Path, tmp_path: Path, projected: ProjectedLog, form: str, ending: str, exit_code: int, status: str
+) -> None:
+    opening = "with mltrail.start_run() as run:" if form == "with" else "run = mltrail.start_run()\nif True:"
+    if form == "call" and ending == "sys.exit(3)":
+        status = "FINISHED"  # no exception is seen by the run, and exit codes are not visible to anyone in the process
+    script = Script(
+        tmp_path, str(folder), f"{opening}\n    print(run.id)\n    run.log_metric('loss', 1.0)\n    {ending}\n"
+    )
+    done = script.run()
+    assert done.returncode == exit_code, done.stderr
+    run_id = done.stdout.strip()
+    row = projected.run(run_id)
+    assert row["status"] == status
+    assert row["ended_us"] is not None
+    assert projected.values(run_id, "loss") == [1.0]
+    assert projected.tags(run_id)["mltrail.entry_point"] == "train.py"
+    projected.assert_complete(run_id)
+
+
+def test_the_training_keeps_its_own_handler_of_sigterm(folder: Path, tmp_path: Path, projected: ProjectedLog) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        signal.signal(signal.SIGTERM, lambda *_: print("checkpoint saved"))
+        with mltrail.start_run() as run:
+            print(run.id)
+            os.kill(os.getpid(), signal.SIGTERM)
+        """,
+    )
+    run_id, said = script.run().stdout.split("\n")[:2]
+    assert said == "checkpoint saved"
+    assert projected.run(run_id)["status"] == "FINISHED"
+
+
+def test_a_git_tree_is_recorded_with_its_commit_and_whether_it_was_changed(
+    folder: Path, tmp_path: Path, projected: ProjectedLog
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    script = Script(tree, str(folder), "with mltrail.start_run() as run:\n    print(run.id)\n")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=trunk"]
+    for arguments in (["init", "-q"], ["add", "train.py"], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", "-C", str(tree), *identity, *arguments], check=True)
+    head = ["git", "-C", str(tree), "rev-parse", "HEAD"]
+    commit = subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
+    clean = projected.tags(script.run().stdout.strip())
+    assert clean["mlflow.source.git.commit"] == commit
+    assert clean["mlflow.source.git.branch"] == "trunk"
+    assert clean["mltrail.git.dirty"] == "false"
+    script.path.write_text(script.path.read_text() + "# changed\n")
+    assert projected.tags(script.run().stdout.strip())["mltrail.git.dirty"] == "true"
+
+
+def test_a_fork_in_the_middle_sends_nothing_twice_and_logs_under_its_own_producer(
+    folder: Path, tmp_path: Path, projected: ProjectedLog
+) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        with mltrail.start_run(experiment="forks") as run:
+            print(run.id, flush=True)
+            for step in range(1000):
+                run.log_metric("parent", float(step), step)
+            run.log_param("before the fork", 1)
+            child = os.fork()
+            if child == 0:
+                for step in range(1000):
+                    run.log_metric("child", float(step), step)
+                run.log_param("in the child", 1)
+                run.end()
+                os._exit(0)
+            for step in range(1000, 2000):
+                run.log_metric("parent", float(step), step)
+            os.waitpid(child, 0)
+        """,
+    )
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.strip()
+    assert projected.values(run_id, "parent") == [float(step) for step in range(2000)]
+    assert projected.values(run_id, "child") == [float(step) for step in range(1000)]
+    assert projected.params(run_id) == {"before the fork": "1", "in the child": "1"}
+    assert projected.run(run_id)["status"] == "FINISHED"
+    projected.assert_complete(run_id, producer_count=2)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_of_multiprocessing_log_to_one_run_and_lose_nothing(
+    folder: Path, tmp_path: Path, projected: ProjectedLog, method: str
+) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        f"""
+        import multiprocessing
+
+        def work(run_id, number):
+            run = mltrail.active_run() or mltrail.start_run(run_id=run_id)
+            for step in range(200):
+                run.log_metric(f"worker {{number}}", float(step), step)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context({method!r})
+            with mltrail.start_run() as run:
+                print(run.id, flush=True)
+                run.flush()
+                workers = [context.Process(target=work, args=(run.id, number)) for number in range(2)]
+                for worker in workers:
+                    worker.start()
+                for worker in workers:
+                    worker.join()
+        """,
+    )
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.strip()
+    for number in range(2):
+        assert projected.values(run_id, f"worker {number}") == [float(step) for step in range(200)]
+    assert projected.run(run_id)["status"] == "FINISHED"
+    projected.assert_complete(run_id, producer_count=3)
+
+
+def test_a_fork_while_64_threads_log_does_not_hang(folder: Path, tmp_path: Path, projected: ProjectedLog) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        stop = threading.Event()
+        with mltrail.start_run() as run:
+            print(run.id, flush=True)
+
+            def work(number):
+                while not stop.is_set():
+                    run.log_metric(f"m{number}", 1.0)
+                    run.set_tag(f"t{number}", "x")
+                    time.sleep(0.001)
+
+            threads = [threading.Thread(target=work, args=(number,)) for number in range(64)]
+            for thread in threads:
+                thread.start()
+            for number in range(5):
+                child = os.fork()
+                if child == 0:
+                    run.log_param(f"child {number}", 1)
+                    run.end()
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+            stop.set()
+            for thread in threads:
+                thread.join()
+        """,
+    )
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.strip()
+    assert projected.params(run_id) == {f"child {number}": "1" for number in range(5)}
+    projected.assert_complete(run_id, producer_count=6)
+
+
+def test_the_exit_of_a_process_is_bounded_when_the_server_never_returns(
+    faulty_server: FaultyServer, tmp_path: Path
+) -> None:
+    faulty_server.stop()
+    script = Script(
+        tmp_path,
+        faulty_server.url,
+        """
+        mltrail.init(sys.argv[1] if len(sys.argv) > 1 else None, exit_timeout_s=0.5)
+        run = mltrail.start_run()
+        print(run.id)
+        for step in range(100):
+            run.log_metric("loss", 1.0, step)
+        """.replace("sys.argv[1] if len(sys.argv) > 1 else None", repr(faulty_server.url)),
+    )
+    began = time.monotonic()
+    done = script.run()
+    assert time.monotonic() - began < 15
+    assert done.returncode == 0
+    assert f"100 metric points of run {done.stdout.strip()} could not be sent to {faulty_server.url}" in done.stderr
+
+
+def test_a_killed_trainer_leaves_what_it_had_sent_and_no_declared_end(
+    folder: Path, tmp_path: Path, projected: ProjectedLog
+) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        run = mltrail.start_run()
+        run.log_metric("loss", 1.0)
+        run.flush()
+        print(run.id, flush=True)
+        time.sleep(60)
+        """,
+    )
+    process = script.start()
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+    assert projected.values(run_id, "loss") == [1.0]
+    assert projected.run(run_id)["status"] == "RUNNING"
+    [row] = [r for r in projected.rows("producers") if r["run_id"] == run_id and r["partition"] != "control"]
+    assert row["last_sequence"] is None
+
+
+def test_data_leaves_within_the_flush_interval_without_any_call(folder: Path, projected: ProjectedLog) -> None:
+    mltrail.init(folder)
+    run = mltrail.start_run()
+    run.log_metric("loss", 1.0)
+    wait_for(lambda: bool(projected.rows("metric_blocks")), timeout_s=5)
+    assert projected.values(run.id, "loss") == [1.0]
+    run.end()
+
+
+def test_a_fork_in_this_process_leaves_the_session_of_the_parent_alone(folder: Path, projected: ProjectedLog) -> None:
+    mltrail.init(folder)
+    with mltrail.start_run() as run:
+        run.log_metric("loss", 1.0)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        run.log_metric("loss", 2.0)
+    assert projected.values(run.id, "loss") == [1.0, 2.0]
+    projected.assert_complete(run.id)
