@@ -16,6 +16,7 @@ from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
 from mltrail_api.mlflow.protocol import MlflowProtocol
 from mltrail_api.mlflow.routes import whole_table
 from mltrail_api.services import Services
+from mltrail_api.v1 import routes as v1
 from mltrail_core.errors import MltrailError
 
 
@@ -55,6 +56,7 @@ def create_app(services: Services, *, pages: APIRouter | None = None) -> FastAPI
     async def version() -> PlainTextResponse:
         return PlainTextResponse(services.version)
 
+    app.include_router(v1.router)
     if pages is not None:
         app.include_router(pages)
     return app

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from mltrail_api.appender import Appender
+from mltrail_api.mlflow.runs.states import RunStates
 from mltrail_api.visibility import Visibility
 from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.log import EventLog
@@ -21,6 +22,7 @@ class Services:
     artifacts: ArtifactStore
     appender: Appender
     visibility: Visibility
+    run_states: RunStates
     version: str
 
     def close(self) -> None:
@@ -31,7 +33,8 @@ class Services:
 
 def compose(log: EventLog, read_model: ReadModel, artifacts: ArtifactStore) -> Services:
     """Return the services of a new API worker on open ports."""
-    return Services(log, read_model, artifacts, Appender(log), Visibility(log, read_model), mltrail_version())
+    visibility = Visibility(log, read_model)
+    return Services(log, read_model, artifacts, Appender(log), visibility, RunStates(visibility), mltrail_version())
 
 
 def mltrail_version() -> str:

@@ -115,7 +115,7 @@ def _caller(scope: Scope) -> Caller:
             claimed_name = value.decode("latin-1").strip()[:250] or None
         elif name == _CONSISTENCY_HEADER:
             is_eventual = is_eventual or value == b"eventual"
-        elif name == _WORKSPACE_HEADER:
+        elif name == _WORKSPACE_HEADER and value.strip() and not scope["path"].endswith("/server-info"):
             raise Invalid("this server has no workspaces; unset MLFLOW_WORKSPACE to write to the only one there is")
     return Caller(claimed_name, is_eventual)
 

@@ -12,56 +12,71 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, GetPydanticSchema, Strict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticCustomError, from_json, to_json
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema, from_json, to_json
 
 from mltrail_core.errors import Invalid
 
 MAX_BODY_BYTES = 32 << 20
 """No MLflow request is larger: the largest one that its limits allow, 100 params and 100 tags, is about 10 MB."""
-_INT64 = range(-(2**63), 2**63)
 _MAX_SHOWN = 200
-
-
-def _int64(value: int) -> int:
-    if value not in _INT64:
-        raise PydanticCustomError("int64", "expected an integer of 64 bits")
-    return value
 
 
 def _int_of_text(text: str) -> int:
     try:
-        return _int64(int(text)) if len(text) <= 20 and text.isascii() else _int64(2**63)
+        return int(text)
     except ValueError:
-        raise PydanticCustomError("int64", "expected an integer of 64 bits") from None
+        raise PydanticCustomError("int64", _EXPECTED_INT) from None
 
 
 def _int_of_float(value: float) -> int:
     if not math.isfinite(value) or value != int(value):
-        raise PydanticCustomError("int64", "expected an integer of 64 bits")
-    return _int64(int(value))
+        raise PydanticCustomError("int64", _EXPECTED_INT)
+    return int(value)
 
 
 def _float_of_text(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise PydanticCustomError("double", "expected a number, or NaN, Infinity, -Infinity") from None
+        raise PydanticCustomError("double", _EXPECTED_FLOAT) from None
+
+
+_EXPECTED_INT = "expected an integer of 64 bits"
+_EXPECTED_FLOAT = "expected a number, or NaN, Infinity or -Infinity"
+_INT = core_schema.int_schema(strict=True, ge=-(2**63), le=2**63 - 1)
+_TEXT = core_schema.str_schema(strict=True, max_length=64)
+_FLOAT = core_schema.float_schema(strict=True)
+
+
+def _int_schema(_: object, __: object) -> core_schema.CoreSchema:
+    texts = core_schema.no_info_after_validator_function(_int_of_text, _TEXT)
+    floats = core_schema.no_info_after_validator_function(_int_of_float, _FLOAT)
+    return core_schema.union_schema(
+        [_INT, core_schema.chain_schema([texts, _INT]), core_schema.chain_schema([floats, _INT])],
+        mode="left_to_right",
+        custom_error_type="int64",
+        custom_error_message=_EXPECTED_INT,
+    )
+
+
+def _float_schema(_: object, __: object) -> core_schema.CoreSchema:
+    texts = core_schema.no_info_after_validator_function(_float_of_text, _TEXT)
+    return core_schema.union_schema(
+        [_FLOAT, texts],
+        mode="left_to_right",
+        custom_error_type="double",
+        custom_error_message=_EXPECTED_FLOAT,
+    )
 
 
 Text = Annotated[str, Strict()]
 RequiredText = Annotated[str, Strict(), StringConstraints(min_length=1)]
-Int64 = Annotated[
-    Annotated[int, Strict(), AfterValidator(_int64)]
-    | Annotated[str, Strict(), AfterValidator(_int_of_text)]
-    | Annotated[float, Strict(), AfterValidator(_int_of_float)],
-    Field(union_mode="left_to_right"),
-]
-Float64 = Annotated[
-    Annotated[float, Strict()] | Annotated[str, Strict(), AfterValidator(_float_of_text)],
-    Field(union_mode="left_to_right"),
-]
+Int64 = Annotated[int, GetPydanticSchema(_int_schema)]
+"""A number, a number with nothing after the point, or a text of one; never true or false."""
+Float64 = Annotated[float, GetPydanticSchema(_float_schema)]
+"""A number, or a text of one, such as "NaN" or "-Infinity"."""
 
 
 class Message(BaseModel):
@@ -118,7 +133,7 @@ def fields_of_query(query_string: bytes, model: type[Message]) -> dict[str, obje
         pairs = parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError as error:
         raise Invalid(f"the query can't be read: {error}") from error
-    repeated = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is list}
+    repeated = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is tuple}
     fields: dict[str, object] = {}
     for name, value in pairs:
         _refuse_nul(value)
@@ -180,18 +195,12 @@ def _refuse_nul(value: object) -> None:
 
 
 def _fault(error: ErrorDetails) -> str:
-    # Unions report one error for each of their members, named in the path after the field; the field is what counts.
     path = ""
     for part in error["loc"]:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part.isidentifier() and part not in ("int", "str", "float", "constrained-str"):
-            path += f".{part}" if path else part
-        else:
-            break
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     found = error["input"]
     if error["type"] == "missing" or (error["type"] == "string_too_short" and found == ""):
-        return f"Missing value for required parameter '{path}'. See the API docs for more information about request parameters."  # noqa: E501
+        return f"Missing value for required parameter '{path}'. See the API docs for what the request takes."
     try:
         shown = json.dumps(found, default=str)
     except ValueError:

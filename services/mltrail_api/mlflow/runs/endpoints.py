@@ -1,0 +1,132 @@
+"""MLflow's endpoints of a run as a whole: create, get, update, delete, restore."""
+
+from __future__ import annotations
+
+from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
+from mltrail_api.mlflow.experiments.queries import experiment_by_id
+from mltrail_api.mlflow.limits import refuse_key, refuse_timestamp, tag_text
+from mltrail_api.mlflow.runs.names import random_run_name
+from mltrail_api.mlflow.runs.queries import artifact_uri, run_as_json, run_info
+from mltrail_api.mlflow.runs.requests import CreateRun, RunById, UpdateRun
+from mltrail_api.services import Services
+from mltrail_api.visibility import CONTROL_ONLY, EVENTUAL, freshness_of
+from mltrail_core.clock import now_us
+from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.events import Event, RunCreated, RunDeleted, RunRenamed, RunRestored, RunStatusChanged, TagSet
+from mltrail_core.ids import new_run_id, partition_of
+
+RUN_NAME_TAG = "mlflow.runName"
+USER_TAG = "mlflow.user"
+
+
+async def create(services: Services, request: CreateRun, caller: Caller) -> Answer:
+    """Begin a run in an active experiment and answer it, as it was sent."""
+    at_us = now_us()
+    start_ms = at_us // 1000 if request.start_time is None else request.start_time
+    refuse_timestamp("start_time", start_ms)
+    tags = {}
+    for tag in request.tags:
+        refuse_key("tag", tag.key)
+        tags[tag.key] = tag_text(tag.text)
+    if request.run_name and tags.get(RUN_NAME_TAG, request.run_name) != request.run_name:
+        raise Invalid(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+            f"(run_name='{request.run_name}', mlflow.runName='{tags[RUN_NAME_TAG]}')."
+        )
+    name = tag_text(request.run_name or tags.get(RUN_NAME_TAG, "") or random_run_name())
+    tags[RUN_NAME_TAG] = name
+    experiment = await _active_experiment(services, request.experiment_id)
+    experiment_id, run_id = str(experiment["experiment_id"]), new_run_id()
+    user = request.user_id or tags.get(USER_TAG, "")
+    events: list[Event] = [RunCreated(at_us, run_id, experiment_id, name, user, start_ms * 1000)]
+    events += [TagSet(at_us, run_id, key, value) for key, value in tags.items() if key != RUN_NAME_TAG]
+    written = await services.appender.append(partition_of(run_id), events, caller.actor(user))
+    is_projected = await services.visibility.outcome(written)
+    info = {
+        "run_uuid": run_id,
+        "experiment_id": experiment_id,
+        "run_name": name,
+        "user_id": user,
+        "status": "RUNNING",
+        "start_time": start_ms,
+        "artifact_uri": artifact_uri(str(experiment["artifact_location"]), run_id),
+        "lifecycle_stage": "active",
+        "run_id": run_id,
+    }
+    data = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+    return Answer({"run": {"info": info, "data": data, "inputs": {}}}, {} if is_projected else PENDING)
+
+
+async def get(services: Services, request: RunById, caller: Caller) -> Answer:
+    """Answer a run with the last value of each metric, deleted or not."""
+    seen = await services.visibility.read(
+        lambda connection: run_as_json(connection, request.run_id), caller.asks_for(freshness_of(request.run_id))
+    )
+    if seen.value is None:
+        raise NotFound(f"Run with id={request.run_id[:300]} not found")
+    return seen_answer(seen, {"run": seen.value})
+
+
+async def update(services: Services, request: UpdateRun, caller: Caller) -> Answer:
+    """Change status, end or name of a run, and answer its info."""
+    if request.end_time is not None:
+        refuse_timestamp("end_time", request.end_time)
+    state = await services.run_states.writable(request.run_id)
+    events: list[Event] = []
+    if request.status is not None or request.end_time is not None:
+        # An end that comes without a status leaves the status as it is, so it is said again.
+        status = request.status
+        if status is None:
+            status = (await services.run_states.known(request.run_id, is_current=True)).status
+        ended_us = None if request.end_time is None else request.end_time * 1000
+        events.append(RunStatusChanged(now_us(), request.run_id, status, ended_us))
+    if request.run_name:
+        events.append(RunRenamed(now_us(), request.run_id, tag_text(request.run_name)))
+    is_projected = True
+    if events:
+        actor = caller.actor(state.user)
+        written = await services.appender.append(partition_of(request.run_id), events, actor)
+        is_projected = await services.visibility.outcome(written)
+    freshness = EVENTUAL if events else freshness_of(request.run_id)
+    seen = await services.visibility.read(lambda connection: run_info(connection, request.run_id), freshness)
+    info = dict(seen.value or {"run_id": request.run_id, "run_uuid": request.run_id})
+    if not is_projected:
+        info.update(_sent(request))
+    return Answer({"run_info": info}, {} if is_projected else PENDING)
+
+
+async def delete(services: Services, request: RunById, caller: Caller) -> Answer:
+    """Delete a run; nothing is removed, and a run that is deleted already stays so."""
+    return await _decide(services, RunDeleted(now_us(), request.run_id), request.run_id, caller)
+
+
+async def restore(services: Services, request: RunById, caller: Caller) -> Answer:
+    """Make a run active again."""
+    return await _decide(services, RunRestored(now_us(), request.run_id), request.run_id, caller)
+
+
+async def _decide(services: Services, event: RunDeleted | RunRestored, run_id: str, caller: Caller) -> Answer:
+    state = await services.run_states.known(run_id)
+    actor = caller.actor(state.user)
+    written = await services.appender.append(partition_of(run_id), [event], actor)
+    is_projected = await services.visibility.outcome(written)
+    services.run_states.forget(run_id)
+    return Answer(headers={} if is_projected else PENDING)
+
+
+async def _active_experiment(services: Services, experiment_id: str) -> dict[str, object]:
+    for freshness in (EVENTUAL, CONTROL_ONLY):
+        seen = await services.visibility.read(lambda connection: experiment_by_id(connection, experiment_id), freshness)
+        if seen.value is not None and seen.value["lifecycle_stage"] == "active":
+            return seen.value
+    if seen.value is None:
+        raise NotFound(f"No Experiment with id={experiment_id[:300]} exists")
+    raise Invalid(
+        f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted. "
+        "Restore it to begin runs in it."
+    )
+
+
+def _sent(request: UpdateRun) -> dict[str, object]:
+    sent = {"status": request.status, "end_time": request.end_time, "run_name": request.run_name or None}
+    return {name: value for name, value in sent.items() if value is not None}

@@ -1,0 +1,64 @@
+"""Whether a run may be written to, remembered for a moment so that a stream of metrics costs no query each."""
+
+from __future__ import annotations
+
+import time
+
+from mltrail_api.mlflow.runs.queries import RunState, run_state
+from mltrail_api.visibility import EVENTUAL, Visibility, freshness_of
+from mltrail_core.errors import Invalid, NotFound
+
+REMEMBER_S = 1.0
+"""How long another worker's delete may go unnoticed here; the fold of the run's partition decides in any case."""
+_MAX_REMEMBERED = 20_000
+
+
+class RunStates:
+    """The active runs that this worker wrote to lately."""
+
+    def __init__(self, visibility: Visibility) -> None:
+        self._visibility = visibility
+        self._remembered: dict[str, tuple[RunState, float]] = {}
+
+    async def writable(self, run_id: str) -> RunState:
+        """Return the state of a run that may be written to.
+
+        Raises:
+            NotFound: there is no such run, also after waiting once for what the log holds.
+            Invalid: the run or its experiment is deleted.
+            Unavailable: the read model can't be reached.
+        """
+        remembered = self._remembered.get(run_id)
+        if remembered is not None and time.monotonic() < remembered[1]:
+            return remembered[0]
+        state = await self.known(run_id)
+        if not state.is_active:
+            raise Invalid(
+                f"The run {run_id} must be in the 'active' state. Current state is deleted. "
+                f"Restore {'it' if state.is_deleted else f'its experiment {state.experiment_id}'} to write to it."
+            )
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[run_id] = (state, time.monotonic() + REMEMBER_S)
+        return state
+
+    async def known(self, run_id: str, *, is_current: bool = False) -> RunState:
+        """Return the state of a run, active or not; `is_current` waits for what the log holds in any case.
+
+        Raises:
+            NotFound, Unavailable: as `writable`.
+        """
+        barrier = freshness_of(run_id)
+        for freshness in (barrier,) if is_current else (EVENTUAL, barrier):
+            seen = await self._visibility.read(lambda connection: run_state(connection, run_id), freshness)
+            if seen.value is not None and (seen.value.is_active or freshness is barrier):
+                return seen.value
+        raise NotFound(f"Run with id={run_id[:300]} not found")
+
+    def forget(self, run_id: str) -> None:
+        """Ask anew at the next write to this run."""
+        self._remembered.pop(run_id, None)
+
+    def forget_all(self) -> None:
+        """Ask anew at the next write to any run: an experiment was deleted or restored."""
+        self._remembered.clear()

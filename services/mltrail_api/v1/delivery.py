@@ -1,0 +1,118 @@
+"""`/api/v1/runs/{run_id}/delivery`: what arrived of what a run's producers sent, and what was rejected."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import Connection, select
+
+from mltrail_api.mlflow.endpoint import CONSISTENCY_HEADER
+from mltrail_api.services import Services
+from mltrail_api.visibility import EVENTUAL, freshness_of
+from mltrail_core.errors import NotFound
+from mltrail_core.intervals import parse_intervals
+from mltrail_core.readmodel.tables import producers, rejections, runs
+
+router = APIRouter()
+
+
+class ProducerDelivery(BaseModel):
+    """What one producer sent to the run's partition, as far as it arrived.
+
+    `intervals` are the sequences received, such as `1-41,43`. `last_sequence` is what the producer declared when it
+    closed; null while the end is unknown. `missing` are the holes up to there, or up to the highest received.
+    """
+
+    producer: str
+    partition: str
+    intervals: str
+    received: int
+    last_sequence: int | None
+    missing: str
+    is_complete: bool
+    host: str | None
+    process_id: int | None
+    rank: int | None
+    opened_us: int | None
+    last_appended_us: int
+
+
+class Rejection(BaseModel):
+    """An event of the run (or a whole record, `number` -1) that the fold rejected, and why."""
+
+    partition: str
+    index: int
+    number: int
+    wire_name: str | None
+    reason: str
+    message: str
+    producer: str | None
+    sequence: int | None
+    appended_us: int
+
+
+class Delivery(BaseModel):
+    """Whether all that was sent to a run is there. `is_complete`: there are producers, and every one is complete."""
+
+    run_id: str
+    is_complete: bool
+    producers: list[ProducerDelivery]
+    rejections: list[Rejection]
+
+
+@router.get("/runs/{run_id}/delivery", summary="Say what of a run arrived")
+async def delivery(
+    request: Request,
+    response: Response,
+    run_id: str,
+    consistency: Literal["current", "eventual"] = "current",
+) -> Delivery:
+    """Answer what arrived of the run.
+
+    Raises:
+        NotFound: there is neither a run nor a producer of that id.
+    """
+    services: Services = request.app.state.services
+    freshness = EVENTUAL if consistency == "eventual" else freshness_of(run_id)
+    seen = await services.visibility.read(lambda connection: _delivery(connection, run_id), freshness)
+    if seen.value is None:
+        raise NotFound(f"Run with id={run_id[:300]} not found")
+    response.headers[CONSISTENCY_HEADER] = "current" if seen.is_current else "stale"
+    return seen.value
+
+
+def _delivery(connection: Connection, run_id: str) -> Delivery | None:
+    rows = connection.execute(
+        select(producers).where(producers.c.run_id == run_id).order_by(producers.c.opened_us, producers.c.producer)
+    )
+    found = [_producer(dict(row)) for row in rows.mappings()]
+    if not found and connection.execute(select(runs.c.run_id).where(runs.c.run_id == run_id)).first() is None:
+        return None
+    rejected = connection.execute(
+        select(rejections)
+        .where(rejections.c.subject == run_id)
+        .order_by(rejections.c.partition, rejections.c["index"], rejections.c.number)
+    )
+    return Delivery(
+        run_id=run_id,
+        is_complete=bool(found) and all(producer.is_complete for producer in found),
+        producers=found,
+        rejections=[Rejection.model_validate(dict(row)) for row in rejected.mappings()],
+    )
+
+
+def _producer(row: dict[str, object]) -> ProducerDelivery:
+    received = parse_intervals(str(row["intervals"]))
+    last = row["last_sequence"]
+    highest = received.intervals[-1][1] if received.intervals else 0
+    missing = received.missing(max(highest, last) if isinstance(last, int) else highest)
+    return ProducerDelivery.model_validate(
+        row
+        | {
+            "received": len(received),
+            "missing": str(missing),
+            "is_complete": isinstance(last, int) and highest <= last and not len(missing),
+        }
+    )

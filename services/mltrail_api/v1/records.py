@@ -1,0 +1,118 @@
+"""`POST /api/v1/records`: records that a trainer's SDK froze go into the log as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+
+import msgpack
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from mltrail_api.services import Services
+from mltrail_core.errors import Invalid
+from mltrail_core.log import Durability
+from mltrail_core.record import MAX_RECORD_BYTES, FrozenRecord, Record, decode_record
+
+MAX_BODY_BYTES = 32 << 20
+"""Of one request, before and after its encoding is undone: a few of the largest records."""
+
+router = APIRouter()
+
+
+class AppendedRecord(BaseModel):
+    """Where the log put a record; indices of a partition are contiguous from 1."""
+
+    partition: str
+    index: int
+    appended_us: int
+
+
+class AppendedRecords(BaseModel):
+    """Where all records of a request are, in the order in which they were sent, and what they survive."""
+
+    durability: Durability
+    appended: list[AppendedRecord]
+
+
+@router.post(
+    "/records",
+    summary="Append frozen records",
+    description="The body is a msgpack array of frozen records (bin), plain or with `Content-Encoding: gzip`. "
+    "None is appended when one can't be decoded. Sending a record again is harmless.",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/msgpack": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def append_records(request: Request) -> AppendedRecords:
+    """Return once every record is durable.
+
+    Raises:
+        Invalid: the body, or one of its records, can't be decoded; nothing was appended.
+        LogFull, Unavailable: not all were appended; send the same bytes again.
+    """
+    services: Services = request.app.state.services
+    body = _decoded(await _body(request), request.headers.get("content-encoding", "identity"))
+    records = await services.visibility.run(lambda: _records(body))
+    # All are queued before the first await returns, so they stay in order and share a commit.
+    outcomes = await asyncio.gather(
+        *(services.appender.append_frozen(record, frozen) for record, frozen in records), return_exceptions=True
+    )
+    appended = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        place = outcome.appended
+        appended.append(AppendedRecord(partition=place.partition, index=place.index, appended_us=place.appended_us))
+    return AppendedRecords(durability=services.log.durability, appended=appended)
+
+
+async def _body(request: Request) -> bytes:
+    chunks, size_bytes = [], 0
+    async for chunk in request.stream():
+        size_bytes += len(chunk)
+        if size_bytes > MAX_BODY_BYTES:
+            raise Invalid(f"the request's body is over {MAX_BODY_BYTES:,} bytes; send the records in several requests")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise Invalid(f"Content-Encoding {encoding[:100]!r} is not understood; expected gzip or none")
+    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        decoded = inflate.decompress(body, MAX_BODY_BYTES)
+    except zlib.error as error:
+        raise Invalid(f"the request's body is not gzip: {error}") from error
+    if inflate.unconsumed_tail:
+        raise Invalid(f"the request's body is over {MAX_BODY_BYTES:,} bytes unpacked; send the records in several")
+    if not inflate.eof:
+        raise Invalid("the request's body is cut off: its gzip stream does not end")
+    return decoded
+
+
+def _records(body: bytes) -> list[tuple[Record, FrozenRecord]]:
+    try:
+        items = msgpack.unpackb(body, max_bin_len=MAX_RECORD_BYTES)
+    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise Invalid(f"the request's body is not msgpack: {error}") from error
+    if not isinstance(items, list):
+        raise Invalid(f"the request's body should be a msgpack array of records, found {type(items).__name__}")
+    records = []
+    for number, item in enumerate(items):
+        if not isinstance(item, bytes):
+            raise Invalid(f"record {number} of the request should be bytes, found {type(item).__name__}")
+        try:
+            record = decode_record(item)
+        except Invalid as error:
+            raise Invalid(f"record {number} of the request: {error}") from error
+        if record.attestation is not None or record.actor.known != "claimed":
+            raise Invalid(f"record {number} of the request says that its sender is verified, which only a server may")
+        records.append((record, FrozenRecord(item)))
+    return records
