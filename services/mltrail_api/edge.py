@@ -32,6 +32,8 @@ class Edge:
             has_begun = True
             await send(message)
 
+        if "\0" in scope["path"]:  # no database keeps one, so nothing is there
+            return await _send_error(send, ErrorAnswer(400, "INVALID_PARAMETER_VALUE", "the path holds a NUL character"))
         try:
             app = self._protocol if self._protocol.owns(scope["path"]) else self._app
             await app(scope, receive, watched)
@@ -39,8 +41,12 @@ class Edge:
             _logger.exception("request failed", action="request_failed", method=scope["method"], path=scope["path"])
             if has_begun:
                 raise  # the server cuts the connection, so that the client does not take a part for the whole
-            answer = ErrorAnswer(500, "INTERNAL_ERROR", "the server failed on this request; its log says why")
-            body = answer.body()
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            message = "the server failed on this request; its log says why"
+            await _send_error(send, ErrorAnswer(500, "INTERNAL_ERROR", message))
+
+
+async def _send_error(send: Send, answer: ErrorAnswer) -> None:
+    body = answer.body()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

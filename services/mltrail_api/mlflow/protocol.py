@@ -112,7 +112,7 @@ def _caller(scope: Scope) -> Caller:
     claimed_name, is_eventual = None, b"consistency=eventual" in scope["query_string"]
     for name, value in scope["headers"]:
         if name == _ACTOR_HEADER:
-            claimed_name = value.decode("latin-1").strip()[:250] or None
+            claimed_name = "".join(c for c in value.decode("latin-1") if c.isprintable()).strip()[:250] or None
         elif name == _CONSISTENCY_HEADER:
             is_eventual = is_eventual or value == b"eventual"
         elif name == _WORKSPACE_HEADER and value.strip() and not scope["path"].endswith("/server-info"):

@@ -11,12 +11,14 @@ from typing import TypeVar
 from mltrail_api.mlflow.endpoint import Endpoint, Handler
 from mltrail_api.mlflow.experiments import endpoints as experiments
 from mltrail_api.mlflow.experiments import requests as experiment_requests
+from mltrail_api.mlflow.experiments import search_endpoints as experiment_search
 from mltrail_api.mlflow.metrics import endpoints as metrics
 from mltrail_api.mlflow.metrics import requests as metric_requests
 from mltrail_api.mlflow.protocol import AnyRoute, RoutingTable
 from mltrail_api.mlflow.runs import endpoints as runs
 from mltrail_api.mlflow.runs import log_endpoints as run_log
 from mltrail_api.mlflow.runs import requests as run_requests
+from mltrail_api.mlflow.runs import search_endpoints as run_search
 from mltrail_api.mlflow.server import endpoints as server
 from mltrail_api.mlflow.wire import Message
 
@@ -40,11 +42,14 @@ VERSION_2: RoutingTable = {
     ("POST", "/experiments/delete-experiment-tag"): json(
         experiment_requests.DeleteExperimentTag, experiments.delete_tag
     ),
+    ("GET", "/experiments/search"): json(experiment_requests.SearchExperiments, experiment_search.search),
+    ("POST", "/experiments/search"): json(experiment_requests.SearchExperiments, experiment_search.search),
     ("POST", "/runs/create"): json(run_requests.CreateRun, runs.create),
     ("GET", "/runs/get"): json(run_requests.RunById, runs.get),
     ("POST", "/runs/update"): json(run_requests.UpdateRun, runs.update),
     ("POST", "/runs/delete"): json(run_requests.RunById, runs.delete),
     ("POST", "/runs/restore"): json(run_requests.RunById, runs.restore),
+    ("POST", "/runs/search"): json(run_requests.SearchRuns, run_search.search),
     ("POST", "/runs/log-metric"): json(run_requests.LogMetric, run_log.log_metric),
     ("POST", "/runs/log-parameter"): json(run_requests.LogParam, run_log.log_param),
     ("POST", "/runs/log-batch"): json(run_requests.LogBatch, run_log.log_batch),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mltrail_api.appender import Written
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
-from mltrail_api.mlflow.experiments.queries import experiment_by_id, experiment_by_name
+from mltrail_api.mlflow.experiments.queries import experiment_by_id, experiment_by_name, experiment_json
 from mltrail_api.mlflow.experiments.requests import (
     CreateExperiment,
     DeleteExperimentTag,
@@ -18,6 +18,7 @@ from mltrail_api.mlflow.experiments.requests import (
     UpdateExperiment,
 )
 from mltrail_api.mlflow.limits import refuse, refuse_key
+from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.services import Services
 from mltrail_api.visibility import CONTROL_ONLY, Seen
 from mltrail_core.clock import now_us
@@ -57,19 +58,19 @@ async def create(services: Services, request: CreateExperiment, caller: Caller) 
 async def get(services: Services, request: ExperimentById, caller: Caller) -> Answer:
     """Answer the experiment with an id, deleted or not."""
     seen = await _read(services, request.experiment_id, caller)
-    return seen_answer(seen, {"experiment": seen.value})
+    return seen_answer(seen, {"experiment": experiment_json(seen.value)})
 
 
 async def get_by_name(services: Services, request: ExperimentByName, caller: Caller) -> Answer:
     """Answer the experiment with a name, deleted or not."""
 
-    def query(connection: Connection) -> dict[str, object] | None:
+    def query(connection: Connection) -> ExperimentView | None:
         return experiment_by_name(connection, request.experiment_name)
 
     seen = await services.visibility.read(query, caller.asks_for(CONTROL_ONLY))
     if seen.value is None:
         raise NotFound(f"Could not find experiment with name '{request.experiment_name}'")
-    return seen_answer(seen, {"experiment": seen.value})
+    return seen_answer(seen, {"experiment": experiment_json(seen.value)})
 
 
 async def update(services: Services, request: UpdateExperiment, caller: Caller) -> Answer:
@@ -83,9 +84,9 @@ async def update(services: Services, request: UpdateExperiment, caller: Caller) 
 async def delete(services: Services, request: ExperimentById, caller: Caller) -> Answer:
     """Delete the experiment and so its runs; one that is deleted already is not found, as in stock."""
     found = await _known(services, request.experiment_id)
-    if found["lifecycle_stage"] == "deleted":
+    if found.is_deleted:
         raise NotFound(f"No Experiment with id={request.experiment_id} exists (it is deleted)")
-    headers = await _decide(services, [ExperimentDeleted(now_us(), str(found["experiment_id"]))], caller)
+    headers = await _decide(services, [ExperimentDeleted(now_us(), found.experiment_id)], caller)
     services.run_states.forget_all()
     return Answer(headers=headers)
 
@@ -93,9 +94,9 @@ async def delete(services: Services, request: ExperimentById, caller: Caller) ->
 async def restore(services: Services, request: ExperimentById, caller: Caller) -> Answer:
     """Make a deleted experiment active again; one that is active is not found, as in stock."""
     found = await _known(services, request.experiment_id)
-    if found["lifecycle_stage"] == "active":
+    if not found.is_deleted:
         raise NotFound(f"No Experiment with id={request.experiment_id} is deleted")
-    headers = await _decide(services, [ExperimentRestored(now_us(), str(found["experiment_id"]))], caller)
+    headers = await _decide(services, [ExperimentRestored(now_us(), found.experiment_id)], caller)
     services.run_states.forget_all()
     return Answer(headers=headers)
 
@@ -123,7 +124,7 @@ async def _decide(services: Services, events: Sequence[Event], caller: Caller) -
     return {} if await services.visibility.outcome(written) else dict(PENDING)
 
 
-async def _read(services: Services, experiment_id: str, caller: Caller) -> Seen[dict[str, object]]:
+async def _read(services: Services, experiment_id: str, caller: Caller) -> Seen[ExperimentView]:
     if not (experiment_id.isascii() and experiment_id.isdigit()):
         raise Invalid(f"Invalid experiment ID '{experiment_id[:200]}'. Experiment ID must be a valid integer.")
     seen = await services.visibility.read(
@@ -134,18 +135,18 @@ async def _read(services: Services, experiment_id: str, caller: Caller) -> Seen[
     return Seen(seen.value, seen.is_current)
 
 
-async def _known(services: Services, experiment_id: str) -> dict[str, object]:
+async def _known(services: Services, experiment_id: str) -> ExperimentView:
     return (await _read(services, experiment_id, Caller(None, False))).value
 
 
 async def _active_id(services: Services, experiment_id: str) -> str:
     found = await _known(services, experiment_id)
-    if found["lifecycle_stage"] != "active":
+    if found.is_deleted:
         raise Invalid(
             f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted. "
             "Restore it to change it."
         )
-    return str(found["experiment_id"])
+    return found.experiment_id
 
 
 def _tag_event(at_us: int, experiment_id: str, key: str, value: str) -> ExperimentTagSet:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mltrail_api.mlflow.view_types import AnyViewType
 from mltrail_api.mlflow.wire import Int64, KeyValue, Message, RequiredText, Text
+from mltrail_api.search.expression import ViewType
 
 
 class CreateExperiment(Message):
@@ -38,8 +40,8 @@ class DeleteExperimentTag(Message):
 
 
 class SearchExperiments(Message):
-    max_results: Int64 | None = None
+    max_results: Int64 = 1000
     page_token: Text = ""
     filter: Text = ""
     order_by: tuple[Text, ...] = ()
-    view_type: Text | Int64 = "ACTIVE_ONLY"
+    view_type: AnyViewType = ViewType.ACTIVE_ONLY

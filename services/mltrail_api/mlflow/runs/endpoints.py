@@ -6,8 +6,10 @@ from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
 from mltrail_api.mlflow.experiments.queries import experiment_by_id
 from mltrail_api.mlflow.limits import refuse_key, refuse_timestamp, tag_text
 from mltrail_api.mlflow.runs.names import random_run_name
-from mltrail_api.mlflow.runs.queries import artifact_uri, run_as_json, run_info
 from mltrail_api.mlflow.runs.requests import CreateRun, RunById, UpdateRun
+from mltrail_api.mlflow.runs.view import info_json, run_json
+from mltrail_api.search.experiment_view import ExperimentView
+from mltrail_api.search.view import load_run
 from mltrail_api.services import Services
 from mltrail_api.visibility import CONTROL_ONLY, EVENTUAL, freshness_of
 from mltrail_core.clock import now_us
@@ -36,7 +38,7 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
     name = tag_text(request.run_name or tags.get(RUN_NAME_TAG, "") or random_run_name())
     tags[RUN_NAME_TAG] = name
     experiment = await _active_experiment(services, request.experiment_id)
-    experiment_id, run_id = str(experiment["experiment_id"]), new_run_id()
+    experiment_id, run_id = experiment.experiment_id, new_run_id()
     user = request.user_id or tags.get(USER_TAG, "")
     events: list[Event] = [RunCreated(at_us, run_id, experiment_id, name, user, start_ms * 1000)]
     events += [TagSet(at_us, run_id, key, value) for key, value in tags.items() if key != RUN_NAME_TAG]
@@ -49,7 +51,7 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
         "user_id": user,
         "status": "RUNNING",
         "start_time": start_ms,
-        "artifact_uri": artifact_uri(str(experiment["artifact_location"]), run_id),
+        "artifact_uri": f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
         "lifecycle_stage": "active",
         "run_id": run_id,
     }
@@ -60,11 +62,11 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
 async def get(services: Services, request: RunById, caller: Caller) -> Answer:
     """Answer a run with the last value of each metric, deleted or not."""
     seen = await services.visibility.read(
-        lambda connection: run_as_json(connection, request.run_id), caller.asks_for(freshness_of(request.run_id))
+        lambda connection: load_run(connection, request.run_id), caller.asks_for(freshness_of(request.run_id))
     )
     if seen.value is None:
         raise NotFound(f"Run with id={request.run_id[:300]} not found")
-    return seen_answer(seen, {"run": seen.value})
+    return seen_answer(seen, {"run": run_json(seen.value)})
 
 
 async def update(services: Services, request: UpdateRun, caller: Caller) -> Answer:
@@ -88,8 +90,8 @@ async def update(services: Services, request: UpdateRun, caller: Caller) -> Answ
         written = await services.appender.append(partition_of(request.run_id), events, actor)
         is_projected = await services.visibility.outcome(written)
     freshness = EVENTUAL if events else freshness_of(request.run_id)
-    seen = await services.visibility.read(lambda connection: run_info(connection, request.run_id), freshness)
-    info = dict(seen.value or {"run_id": request.run_id, "run_uuid": request.run_id})
+    seen = await services.visibility.read(lambda connection: load_run(connection, request.run_id), freshness)
+    info: dict[str, object] = {"run_id": request.run_id} if seen.value is None else info_json(seen.value)
     if not is_projected:
         info.update(_sent(request))
     return Answer({"run_info": info}, {} if is_projected else PENDING)
@@ -114,10 +116,10 @@ async def _decide(services: Services, event: RunDeleted | RunRestored, run_id: s
     return Answer(headers={} if is_projected else PENDING)
 
 
-async def _active_experiment(services: Services, experiment_id: str) -> dict[str, object]:
+async def _active_experiment(services: Services, experiment_id: str) -> ExperimentView:
     for freshness in (EVENTUAL, CONTROL_ONLY):
         seen = await services.visibility.read(lambda connection: experiment_by_id(connection, experiment_id), freshness)
-        if seen.value is not None and seen.value["lifecycle_stage"] == "active":
+        if seen.value is not None and not seen.value.is_deleted:
             return seen.value
     if seen.value is None:
         raise NotFound(f"No Experiment with id={experiment_id[:300]} exists")

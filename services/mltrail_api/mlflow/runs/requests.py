@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from mltrail_api.mlflow.view_types import AnyViewType
 from mltrail_api.mlflow.wire import Float64, Int64, KeyValue, Message, RequiredText, Text
+from mltrail_api.search.expression import ViewType
 from mltrail_core.rules import RUN_STATUSES
 
 
@@ -118,7 +120,7 @@ class LogOutputs(Message):
 class SearchRuns(Message):
     experiment_ids: tuple[Text, ...] = ()
     filter: Text = ""
-    run_view_type: Text | Int64 = "ACTIVE_ONLY"
+    run_view_type: AnyViewType = ViewType.ACTIVE_ONLY
     max_results: Int64 = 1000
     order_by: tuple[Text, ...] = ()
     page_token: Text = ""
