@@ -21,7 +21,7 @@ def read_positions(read_model: ReadModel, generation: int) -> dict[Partition, in
     """Return the index that each partition is projected to; the rows are created when the generation is new."""
     with read_model.writing(generation) as connection:
         rows = connection.execute(select(tables.positions.c.partition, tables.positions.c["index"]))
-        found = {Partition(partition): index for partition, index in rows.tuples()}
+        found = {Partition(partition): index for partition, index in rows}
         absent = [partition for partition in PARTITIONS if partition not in found]
         if absent:
             dialect = postgresql if read_model.dialect == "postgresql" else sqlite

@@ -1,0 +1,25 @@
+"""A log and a read model in a temporary folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mltrail_core.log import EventLog, open_log
+from mltrail_core.readmodel.store import ReadModel, open_read_model
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    log = open_log(str(tmp_path / "log"))
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def read_model(tmp_path: Path) -> Iterator[ReadModel]:
+    read_model = open_read_model(str(tmp_path / "read"))
+    yield read_model
+    read_model.close()
