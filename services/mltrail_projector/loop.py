@@ -84,16 +84,20 @@ class Projector:
         if not self._positions:
             self._start()
         batch = self._gather()
+        failures: list[HandlerFailed] = []
         while batch:
             try:
                 projected = project_batch(self._read_model, self._generation, batch)
             except HandlerFailed as failed:
-                self._halt(failed)
+                self._halted[failed.entry.partition] = failed.entry.index - 1
+                failures.append(failed)
                 batch = self._before_halts(batch)
             else:
                 self._positions.update(projected.positions)
-                return True
-        return False
+                break
+        for failed in failures:  # only now: moving a position clears the word that it is halted
+            self._announce_halt(failed)
+        return bool(batch)
 
     def _start(self) -> None:
         """Forget what is known, and read positions and the records at them anew."""
@@ -126,9 +130,8 @@ class Projector:
         }
         return {partition: entries for partition, entries in cut.items() if entries}
 
-    def _halt(self, failed: HandlerFailed) -> None:
+    def _announce_halt(self, failed: HandlerFailed) -> None:
         entry, cause = failed.entry, failed.__cause__
-        self._halted[entry.partition] = entry.index - 1
         why = f"index {entry.index}: {type(cause).__name__}: {cause}"
         logger.error(
             "partition halted: a handler raised, nothing is skipped",
