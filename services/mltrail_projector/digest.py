@@ -98,5 +98,5 @@ def _identities(connection: Connection) -> Iterator[bytes]:
 
 def _stream(connection: Connection, table: Table, columns: list) -> Iterator[tuple]:  # type: ignore[type-arg]
     query = select(*columns).order_by(*table.primary_key)
-    result = connection.execution_options(yield_per=_FETCH_ROWS).execute(query)
+    result = connection.execute(query.execution_options(yield_per=_FETCH_ROWS))
     yield from result

@@ -95,8 +95,8 @@ class Projector:
             else:
                 self._positions.update(projected.positions)
                 break
-        for failed in failures:  # only now: moving a position clears the word that it is halted
-            self._announce_halt(failed)
+        for failure in failures:  # only now: moving a position clears the word that it is halted
+            self._announce_halt(failure)
         return bool(batch)
 
     def _start(self) -> None:

@@ -57,7 +57,7 @@ def key_fault(key: str) -> str | None:
     if not _KEY.match(key):
         return f"the key {key!r} may only hold letters, digits, underscores, dashes, dots, spaces, colons and slashes"
     if not _is_clean_path(key):
-        return f"the key {key!r} is not a clean path; {posixpath.normpath(key)!r} would be one"
+        return f"the key {key!r} is not a clean relative path, without '..', '//' and '/' at either end"
     return None
 
 
@@ -70,7 +70,7 @@ def path_fault(path: str) -> str | None:
     if "\0" in path or "\\" in path:
         return f"the path {path!r} holds a NUL or a backslash"
     if not _is_clean_path(path):
-        return f"the path {path!r} is not a clean relative path"
+        return f"the path {path!r} is not a clean relative path, without '..', '//' and '/' at either end"
     return None
 
 

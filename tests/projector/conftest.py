@@ -1,4 +1,4 @@
-"""A log and a read model in a temporary folder."""
+"""A log in a temporary folder, and a read model on each database."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
     log.close()
 
 
-@pytest.fixture
-def read_model(tmp_path: Path) -> Iterator[ReadModel]:
-    read_model = open_read_model(str(tmp_path / "read"))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def read_model(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ReadModel]:
+    is_sqlite = request.param == "sqlite"
+    read_model = open_read_model(str(tmp_path / "read") if is_sqlite else request.getfixturevalue("postgres_url"))
     yield read_model
     read_model.close()

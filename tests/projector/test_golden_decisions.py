@@ -1,0 +1,192 @@
+"""The decisions of the fold, pinned: the same bytes give the same rows and rejections for ever.
+
+`golden/decisions_v1.json` holds frozen records and what came of them. A rule of a released format never changes; a new
+event or case is added by `python -m tests.projector.test_golden_decisions`, which refuses to change what stands there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from mltrail_core.events import (
+    BY_WIRE_NAME,
+    ArtifactDeleted,
+    ArtifactStored,
+    DatasetInputLogged,
+    Event,
+    ExperimentCreated,
+    ExperimentDeleted,
+    ExperimentEnsured,
+    ExperimentRenamed,
+    ExperimentRestored,
+    ExperimentTagDeleted,
+    ExperimentTagSet,
+    LoggedModelCreated,
+    LoggedModelFinalized,
+    LoggedModelParamLogged,
+    LoggedModelTagDeleted,
+    LoggedModelTagSet,
+    ModelInputLogged,
+    ModelOutputLogged,
+    ModelVersionCreated,
+    ParamLogged,
+    ProducerClosed,
+    ProducerOpened,
+    RegisteredModelCreated,
+    RunCreated,
+    RunDeleted,
+    RunRenamed,
+    RunRestored,
+    RunStatusChanged,
+    TagDeleted,
+    TagSet,
+)
+from mltrail_core.ids import CONTROL, Partition, ProducerId, partition_of
+from mltrail_core.log import LogEntry
+from mltrail_core.record import Actor, FrozenRecord, Record, decode_record, freeze_record
+from mltrail_projector.entries import decode_entry, fold_entry
+from mltrail_projector.fold import Fold
+from mltrail_projector.rows import Rows, Value
+from tests.projector.producing import RUN, metrics
+
+GOLDEN = Path(__file__).parent / "golden" / "decisions_v1.json"
+MODEL = "m-0123456789abcdef0123456789abcdef"
+
+CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
+    "experiments": (
+        CONTROL,
+        [
+            (ExperimentCreated(1, "0", "Default"), ExperimentCreated(2, "1", "iris", "s3://elsewhere/iris")),
+            (ExperimentCreated(3, "2", "iris"), ExperimentCreated(4, "1", "wine"), ExperimentCreated(5, "3", "")),
+            (ExperimentEnsured(6, "4", "iris"), ExperimentEnsured(7, "5", "wine"), ExperimentEnsured(8, "4", "wine")),
+            (ExperimentRenamed(9, "1", "flowers"), ExperimentRenamed(10, "1", "wine"), ExperimentRenamed(11, "9", "x")),
+            (
+                ExperimentTagSet(12, "1", "a", "b"),
+                ExperimentTagSet(13, "1", "a", "c"),
+                ExperimentTagSet(14, "1", "", "c"),
+            ),
+            (ExperimentTagDeleted(15, "1", "a"), ExperimentTagDeleted(16, "1", "a")),
+            (ExperimentDeleted(17, "5"), ExperimentDeleted(18, "5"), ExperimentTagSet(19, "5", "a", "b")),
+            (ExperimentRestored(20, "5"), ExperimentRestored(21, "5")),
+        ],
+    ),
+    "runs": (
+        partition_of(RUN),
+        [
+            (ProducerOpened(1, RUN, "host", 7, 2), RunCreated(2, RUN, "1", "first", "ann", 2000)),
+            (RunCreated(3, RUN, "1", "again", "bob", 3000), RunRenamed(4, RUN, "second")),
+            (ParamLogged(5, RUN, "lr", "0.1"), ParamLogged(6, RUN, "lr", "0.1"), ParamLogged(7, RUN, "lr", "0.2")),
+            (
+                ParamLogged(8, RUN, "x" * 251, "1"),
+                ParamLogged(9, RUN, "long", "v" * 6001),
+                ParamLogged(9, RUN, "../a", ""),
+            ),
+            (TagSet(10, RUN, "a", "b"), TagSet(11, RUN, "a", "c"), TagDeleted(12, RUN, "a"), TagDeleted(13, RUN, "a")),
+            (TagSet(14, RUN, "mlflow.runName", "third"), TagSet(15, RUN, "big", "v" * 8001)),
+            (
+                metrics(RUN, "loss", 2.0, float("nan"), 1.0),
+                metrics(RUN, "bad\nkey", 1.0),
+                metrics("f" * 32, "loss", 1.0),
+            ),
+            (metrics(RUN, "loss", 9.0, float("-inf"), first_step=-1), RunStatusChanged(16, RUN, "SLEEPING")),
+            (DatasetInputLogged(17, RUN, "iris", "d1", "local", "{}", tags=(("context", "training"),)),),
+            (ModelInputLogged(18, RUN, MODEL), ModelOutputLogged(19, RUN, MODEL, 3)),
+            (ArtifactStored(20, RUN, "a/b", 3, "ab" * 32), ArtifactStored(21, RUN, "/etc", 3, "ab" * 32)),
+            (ArtifactStored(22, RUN, "a/c", 3, "nothex"), ArtifactDeleted(23, RUN, "a"), ArtifactDeleted(24, RUN, "a")),
+            (RunDeleted(25, RUN), RunDeleted(26, RUN), ParamLogged(27, RUN, "late", "1"), metrics(RUN, "late", 1.0)),
+            (RunRestored(28, RUN), RunStatusChanged(29, RUN, "FINISHED", 9000), ProducerClosed(30, 15)),
+            (ProducerClosed(31, 16),),
+        ],
+    ),
+    "models": (
+        partition_of(MODEL),
+        [
+            (LoggedModelCreated(1, MODEL, "1", "model", "agent", RUN), LoggedModelCreated(2, MODEL, "1", "again")),
+            (LoggedModelParamLogged(3, MODEL, "a", "1"), LoggedModelParamLogged(4, MODEL, "a", "2")),
+            (LoggedModelTagSet(5, MODEL, "t", "1"), LoggedModelTagSet(6, "m-unknown", "t", "1")),
+            (LoggedModelTagDeleted(7, MODEL, "t"), LoggedModelTagDeleted(8, MODEL, "t")),
+            (LoggedModelFinalized(9, MODEL, "LOGGED_MODEL_READY"), LoggedModelFinalized(10, MODEL, "DONE")),
+        ],
+    ),
+    "registry": (
+        CONTROL,
+        [
+            (RegisteredModelCreated(1, "iris", "text", (("a", "b"),)), RegisteredModelCreated(2, "iris")),
+            (ModelVersionCreated(3, "iris", "models:/m-1", "mlflow-artifacts:/1", tags=(("k", "v"),)),),
+            (ModelVersionCreated(4, "iris", "runs:/x/model", "mlflow-artifacts:/2", run_id=RUN, description="two"),),
+            (ModelVersionCreated(5, "wine", "s", "s"), RegisteredModelCreated(6, "")),
+        ],
+    ),
+}
+
+
+def frozen_case(partition: Partition, records: list[tuple[Event, ...]]) -> list[FrozenRecord]:
+    def salts() -> Iterator[bytes]:
+        return (number.to_bytes(16, "big") for number in count())
+
+    return [
+        freeze_record(Record(partition, ProducerId("golden"), sequence, Actor("ann"), events), salts=salts())
+        for sequence, events in enumerate(records, start=1)
+    ]
+
+
+def decide(partition: Partition, frozen: list[FrozenRecord]) -> list[object]:
+    """Fold the records from nothing, and return every row that came of it."""
+    rows = Rows(None)
+    fold = Fold.over(rows)
+    for index, bytes_ in enumerate(frozen, start=1):
+        fold_entry(fold, decode_entry(LogEntry(partition, index, 1_000_000 + index, bytes_)))
+    fold.points.flush()
+    fold.marks.flush()
+    decisions = [
+        [table.name, {name: _plain(value) for name, value in row.items()}] for table, row in rows.changes() if row
+    ]
+    return sorted(decisions, key=repr)
+
+
+def _plain(value: Value) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return repr(value) if isinstance(value, float) else value
+
+
+def read_golden() -> dict[str, dict[str, list[object]]]:
+    if not GOLDEN.exists():
+        return {}
+    golden: dict[str, dict[str, list[object]]] = json.loads(GOLDEN.read_text())
+    return golden
+
+
+def test_decisions_are_those_that_were_pinned() -> None:
+    golden = read_golden()
+    assert set(golden) == set(CASES)
+    for name, case in golden.items():
+        frozen = [FrozenRecord(bytes.fromhex(str(packed))) for packed in case["records"]]
+        assert decide(CASES[name][0], frozen) == case["decisions"], name
+
+
+def test_every_event_has_a_pinned_decision() -> None:
+    pinned = {
+        event.WIRE_NAME
+        for case in read_golden().values()
+        for packed in case["records"]
+        for event in decode_record(bytes.fromhex(str(packed))).events
+    }
+    assert pinned == set(BY_WIRE_NAME)
+
+
+def add_missing_cases() -> None:
+    golden = read_golden()
+    for name, (partition, records) in CASES.items():
+        if name not in golden:
+            frozen = frozen_case(partition, records)
+            golden[name] = {"records": [packed.hex() for packed in frozen], "decisions": decide(partition, frozen)}
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    add_missing_cases()
