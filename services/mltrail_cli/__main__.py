@@ -1,0 +1,62 @@
+"""The console script `mltrail`: finds the command, and says what went wrong without a traceback."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+from mltrail_core.errors import MltrailError
+
+_MODULE_OF = {
+    "server": "mltrail_cli.server.command",
+    "ui": "mltrail_cli.server.command",
+}
+"""Where each command lives. Only the module of the command that was called is imported: a server answers at once."""
+
+
+def main() -> None:
+    """Run the command that the process was called with, and exit with its status."""
+    # Click asks for shell completions in the environment, without a command: then all of them are needed.
+    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    names = [called] if called in _MODULE_OF else list(_MODULE_OF)
+    app = typer.Typer(
+        name="mltrail",
+        help="Experiment tracking and model registry on an append-only event log.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for module in dict.fromkeys(_MODULE_OF[name] for name in names):
+        import_module(module).add_to(app)
+    try:
+        app()
+    except MltrailError as error:
+        sys.exit(_say(error))
+
+
+def _root(
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version and exit."),
+) -> None:
+    if version:
+        from mltrail_api.services import mltrail_version
+
+        print(mltrail_version())
+        raise typer.Exit
+
+
+def _say(error: MltrailError) -> int:
+    """Tell people on stderr, and machines (`--json`) in the words of the REST protocol; return the exit status."""
+    if "--json" in sys.argv:
+        from mltrail_api.mlflow.errors import answer_of
+
+        print(answer_of(error).body().decode())
+    else:
+        print(f"mltrail: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""`mltrail server` and `mltrail ui`. Imports little: everything here delays the first answer to `/health`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mltrail_cli.options import ArtifactsUrl, Data, LogUrl, StoreUrl
+from mltrail_cli.server.mlflow_places import places_of
+
+_Host = Annotated[str | None, typer.Option("--host", "-h", help="Address to listen on; 127.0.0.1 by default.")]
+_Port = Annotated[int | None, typer.Option("--port", "-p", help="Port; by default 5000, or the next free one.")]
+_Workers = Annotated[int | None, typer.Option("--workers", "-w", help="Processes that answer requests.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command("server", context_settings=_HELP)(_server)
+    app.command("ui", context_settings=_HELP)(_ui)
+
+
+_HELP = {"help_option_names": ["--help"]}  # -h is the host, as in `mlflow server`
+
+
+def _server(
+    data: Data = None,
+    host: _Host = None,
+    port: _Port = None,
+    log_url: LogUrl = None,
+    store_url: StoreUrl = None,
+    artifacts_url: ArtifactsUrl = None,
+    role: Annotated[str | None, typer.Option("--role", help="all, api, projector or jobs; all by default.")] = None,
+    workers: _Workers = None,
+    public_url: Annotated[
+        str | None, typer.Option("--public-url", help="What trainers reach this server by, if not host and port.")
+    ] = None,
+) -> None:
+    """Serve the API, and project the log into the read model."""
+    from mltrail_cli.server.running import serve
+    from mltrail_cli.settings import read_settings
+
+    serve(
+        read_settings(
+            data=data,
+            host=host,
+            port=port,
+            log_url=log_url,
+            store_url=store_url,
+            artifacts_url=artifacts_url,
+            role=role,
+            workers=workers,
+            public_url=public_url,
+        )
+    )
+
+
+def _ui(
+    data: Data = None,
+    backend_store_uri: Annotated[
+        str | None,
+        typer.Option("--backend-store-uri", help="As for `mlflow ui`: a folder, sqlite:///… or postgresql://…"),
+    ] = None,
+    default_artifact_root: Annotated[
+        str | None, typer.Option("--default-artifact-root", help="As for `mlflow ui`: a folder or s3://…")
+    ] = None,
+    host: _Host = None,
+    port: _Port = None,
+) -> None:
+    """Serve everything on ./mltrail-data; takes the places of data that `mlflow ui` takes."""
+    from mltrail_cli.server.running import serve
+    from mltrail_cli.settings import read_settings
+
+    places = places_of(data, backend_store_uri, default_artifact_root)
+    serve(
+        read_settings(
+            data=places.data,
+            store_url=places.store_url,
+            artifacts_url=places.artifacts_url,
+            host=host,
+            port=port,
+            role="all",
+        )
+    )

@@ -1,0 +1,45 @@
+"""What a server says when it starts: where it is, where the data is, what an acknowledgement means, how to use it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from mltrail_cli.composition import Ports
+
+_MEANING = {
+    "fsync": "an acknowledged write has survived a power cut",
+    "memory": "an acknowledged write may be LOST when the log's server ends",
+}
+
+
+def greet(console: Console, ports: Ports, *, role: str, version: str, url: str | None, note: str | None) -> None:
+    """Print the lines; `url` is None for a role that serves none."""
+    durability = ports.log.durability
+    is_weak = durability == "memory"
+    style = "bold yellow" if is_weak else "green"
+    console.print(f"\n[bold]mltrail[/] {escape(version)}" + ("" if role == "all" else f" [dim]·[/] {role}"))
+
+    def say(what: str, text: str) -> None:
+        console.print(f"  [dim]{what:<12}[/]{text}", soft_wrap=True)  # never broken: lines are to be copied
+
+    if url is not None:
+        say("url", f"[bold cyan]{escape(url)}[/]" + (f"  [yellow]{escape(note)}[/]" if note else ""))
+    say("log", escape(_shown(ports.log.url)))
+    say("read model", escape(_shown(ports.read_model.url)))
+    say("artifacts", escape(_shown(ports.artifacts.url)))
+    say("durability", f"[{style}]{durability}[/] [dim]·[/] {_MEANING[durability]}")
+    if url is not None:
+        say("mlflow", f"export MLFLOW_TRACKING_URI={escape(url)}")
+        say("mltrail", f"export MLTRAIL_URI={escape(url)}  [dim]or[/]  mltrail.init({escape(repr(url))})")
+    if is_weak:
+        console.print(
+            "  [bold yellow]warning[/] [yellow]the log acknowledges before data is on disk; for Redis or Valkey set "
+            "[bold]appendonly yes[/] and [bold]appendfsync always[/][/]",
+            soft_wrap=True,
+        )
+    console.print("  [dim]stop with Ctrl-C[/]\n")
+
+
+def _shown(url: str) -> str:
+    return url.removeprefix("sqlite:///").removeprefix("file://") if "/" in url else url

@@ -1,0 +1,60 @@
+"""What a server loads while `/health` answers already: the ports, the application, and what runs beside it."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import FastAPI
+from rich.console import Console
+
+from mltrail_api.app import create_app
+from mltrail_api.services import compose, mltrail_version
+from mltrail_cli.composition import Ports, open_ports
+from mltrail_cli.server.background import Background
+from mltrail_cli.server.event_lines import configure_event_lines
+from mltrail_cli.server.greeting import greet
+from mltrail_cli.settings import Settings
+
+_logger = structlog.get_logger("mltrail.server")
+
+
+class Loader:
+    """Opens what one server process works on, and closes it in the order in which nothing is lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._background = Background()
+        self._ports: Ports | None = None
+
+    def open(self, *, url: str | None = None, published_url: str | None = None, note: str | None = None) -> Ports:
+        """Open the ports, start what runs in the background, and say where everything is."""
+        configure_event_lines()
+        role = self._settings.role
+        self._ports = ports = open_ports(self._settings)
+        if published_url is not None:
+            ports.log.publish("api_url", published_url)
+        self._background.start(role, ports)
+        version = mltrail_version()
+        greet(Console(highlight=False), ports, role=role, version=version, url=url, note=note)
+        _logger.info(
+            "server started",
+            action="server_started",
+            role=role,
+            version=version,
+            url=url,
+            log=ports.log.url,
+            read_model=ports.read_model.url,
+            artifacts=ports.artifacts.url,
+            durability=ports.log.durability,
+        )
+        return ports
+
+    def close(self) -> None:
+        """End the background's work, then release files and connections."""
+        self._background.close()
+        if self._ports is not None:
+            self._ports.close()
+
+
+def application(ports: Ports) -> FastAPI:
+    """Return the API on these ports."""
+    return create_app(compose(ports.log, ports.read_model, ports.artifacts))

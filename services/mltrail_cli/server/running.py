@@ -1,0 +1,99 @@
+"""A server's life: bind, answer, load, work, and end in the order in which nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from mltrail_cli.server.front import Front
+from mltrail_cli.server.listening import listen, port_note, published_url_of, url_of
+from mltrail_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_GRACE_S = 5
+"""How long an end waits for requests under way."""
+
+
+def serve(settings: Settings) -> None:
+    """Run the role until SIGINT or SIGTERM, then return.
+
+    Raises:
+        MltrailError: it could not start.
+    """
+    stop = stop_on_signals()
+    if settings.role in ("projector", "jobs"):
+        return _serve_nothing(settings, stop)
+    with listen(settings.host, settings.port) as listener:
+        _serve_here(settings, listener)
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set, instead of ending the process.
+
+    uvicorn raises the signals that it got once more when it has stopped; they arrive here, and the process lives on
+    to finish its work.
+    """
+    stop = threading.Event()
+
+    def handle(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop
+
+
+def run_uvicorn(front: Front, listener: socket.socket) -> None:
+    """Answer requests in this thread until a signal comes; requests under way have `_GRACE_S` to end."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        front,
+        interface="asgi3",
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _serve_here(settings: Settings, listener: socket.socket) -> None:
+    closings = []
+
+    def load() -> FastAPI:
+        from mltrail_cli.server.loading import Loader, application  # slow: /health answers meanwhile
+
+        loader = Loader(settings)
+        closings.append(loader.close)
+        ports = loader.open(
+            url=url_of(listener, settings.host),
+            published_url=settings.public_url or published_url_of(listener, settings.host),
+            note=port_note(listener, settings.port),
+        )
+        return application(ports)
+
+    front = Front(load)
+    run_uvicorn(front, listener)
+    for close in closings:
+        close()
+    if front.failure is not None:
+        raise front.failure
+
+
+def _serve_nothing(settings: Settings, stop: threading.Event) -> None:
+    from mltrail_cli.server.loading import Loader
+
+    loader = Loader(settings)
+    try:
+        loader.open()
+        stop.wait()
+    finally:
+        loader.close()

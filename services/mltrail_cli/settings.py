@@ -1,0 +1,74 @@
+"""The settings of every command: read once, from the command line's flags and the environment (`MLTRAIL_*`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mltrail_core.errors import Invalid
+
+Role = Literal["all", "api", "projector", "jobs"]
+DEFAULT_PORT = 5000
+
+
+class Settings(BaseSettings):
+    """Where the data is, and how a server serves it. A flag wins over the environment, that over the default."""
+
+    model_config = SettingsConfigDict(env_prefix="MLTRAIL_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    data: Path = Path("mltrail-data")
+    """The data folder; what one of the three URLs names lies elsewhere."""
+    log_url: str | None = None
+    store_url: str | None = None
+    artifacts_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+    """None: 5000, or the next free one. 0: any free one."""
+    public_url: str | None = None
+    """What trainers reach the server by, when it is not its host and port: behind a proxy or in a container."""
+    role: Role = "all"
+    workers: int = Field(default=1, ge=1, le=256)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return self.data.expanduser().absolute()
+
+    @property
+    def log_location(self) -> str:
+        """The URL or folder of the log."""
+        return self.log_url or str(self.folder / "log")
+
+    @property
+    def read_model_location(self) -> str:
+        """The URL or folder of the read model."""
+        return self.store_url or str(self.folder / "read")
+
+    @property
+    def artifacts_location(self) -> str:
+        """The URL or folder of the artifact store."""
+        return self.artifacts_url or str(self.folder / "artifacts")
+
+    @property
+    def uses_folder(self) -> bool:
+        """Whether anything lies in the data folder."""
+        return None in (self.log_url, self.store_url, self.artifacts_url)
+
+
+def read_settings(**flags: object) -> Settings:
+    """Return the settings that these flags give; a flag of None was not given.
+
+    Raises:
+        Invalid: a flag or a variable has no sense; the message names it.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        origin = f"--{name.replace('_', '-')}" if name in given else f"MLTRAIL_{name.upper()}"
+        raise Invalid(f"{origin} is {first['input']!r}: {first['msg']}") from error
