@@ -33,7 +33,9 @@ class Edge:
             await send(message)
 
         if "\0" in scope["path"]:  # no database keeps one, so nothing is there
-            return await _send_error(send, ErrorAnswer(400, "INVALID_PARAMETER_VALUE", "the path holds a NUL character"))
+            return await _send_error(
+                send, ErrorAnswer(400, "INVALID_PARAMETER_VALUE", "the path holds a NUL character")
+            )
         try:
             app = self._protocol if self._protocol.owns(scope["path"]) else self._app
             await app(scope, receive, watched)

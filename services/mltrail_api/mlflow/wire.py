@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, GetPydanticSchema, Strict, StringConstraints, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema, from_json, to_json
 
 from mltrail_core.errors import Invalid
@@ -197,7 +197,8 @@ def _refuse_nul(value: object) -> None:
 def _fault(error: ErrorDetails) -> str:
     path = ""
     for part in error["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        name = part if isinstance(part, int) else to_snake(part)  # pydantic names the camelCase alias
+        path += f"[{name}]" if isinstance(name, int) else f".{name}" if path else name
     found = error["input"]
     if error["type"] == "missing" or (error["type"] == "string_too_short" and found == ""):
         return f"Missing value for required parameter '{path}'. See the API docs for what the request takes."
