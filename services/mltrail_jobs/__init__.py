@@ -1,1 +1,9 @@
-"""RQ jobs and the sweeper that finds due work."""
+"""Jobs: work that follows from the log, the read model and the clock, found by a sweeper and run by workers.
+
+    sweeper     what is due now, and under which id
+    uploads     unfinished uploads of the artifact store are removed
+    verification   stored artifacts are hashed again and compared with the log
+    worker      `run_jobs`: through RQ where the log is in Redis, in process where it is a folder
+
+RQ holds no truth: what it forgets, the sweeper finds again.
+"""

@@ -1,0 +1,55 @@
+"""From a job's name and numbers to the call that does it, wherever it was queued."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from mltrail_core.errors import Invalid
+from mltrail_jobs.places import Places
+from mltrail_jobs.uploads import sweep_unfinished_uploads
+from mltrail_jobs.verification import Slice, verify_artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What a worker gives to the jobs it runs."""
+
+    places: Places
+    stop: threading.Event
+
+
+_WORKPLACE: ContextVar[Workplace] = ContextVar("mltrail_jobs_workplace")
+
+
+@contextlib.contextmanager
+def working_at(places: Places, stop: threading.Event) -> Iterator[None]:
+    """Let `perform` use these places within the block; a queue carries no URL, because URLs carry passwords."""
+    token = _WORKPLACE.set(Workplace(places, stop))
+    try:
+        yield
+    finally:
+        _WORKPLACE.reset(token)
+
+
+def perform(name: str, arguments: Sequence[int]) -> dict[str, int]:
+    """Do the job `name` and return its counts. Only within `working_at`; repeating it does no harm.
+
+    Raises:
+        Invalid: no such job, or not its arguments: it was queued by another version.
+        Interrupted: the worker was told to stop; the job is to be run again.
+        Unavailable: something it needs can't be reached; it is to be run again.
+    """
+    here = _WORKPLACE.get()
+    match name, list(arguments):
+        case "sweep_unfinished_uploads", []:
+            return {"swept": sweep_unfinished_uploads(here.places.artifacts_url)}
+        case "verify_artifacts", [int(number), int(count)]:
+            found = verify_artifacts(
+                here.places.store_url, here.places.artifacts_url, Slice(number, count), should_stop=here.stop.is_set
+            )
+            return {"checked": found.checked, "missing": len(found.missing), "corrupt": len(found.corrupt)}
+    raise Invalid(f"job {name!r} with arguments {list(arguments)} is not known to this version of mltrail")

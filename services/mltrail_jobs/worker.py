@@ -1,0 +1,80 @@
+"""`run_jobs`: the loop of the role `jobs`, which finds due work and does it until told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from mltrail_core.clock import now_us
+from mltrail_core.errors import MltrailError, Unavailable
+from mltrail_core.readmodel.store import ReadModel, open_read_model
+from mltrail_jobs.perform import perform, working_at
+from mltrail_jobs.places import Places
+from mltrail_jobs.queue import open_queue
+from mltrail_jobs.sweeper import find_due_jobs
+from mltrail_jobs.verification import Interrupted
+
+POLL_S = 10.0
+"""How often due work is looked for; the first time after as long, so that a server's start is not slowed down."""
+RETRY_S = 30.0
+_REDIS_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://")
+
+logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.jobs")
+
+
+def run_jobs(
+    places: Places, stop: threading.Event, *, poll_s: float = POLL_S, clock_us: Callable[[], int] = now_us
+) -> None:
+    """Find due jobs and do them until `stop` is set; a job under way is left soon and run again by another worker.
+
+    With a log in Redis, jobs go through RQ, so that each is done once by one of many workers; otherwise they are done
+    here. What can't be reached is waited for. It may run in any thread; signals are the caller's.
+    """
+    run = _run_queued if places.log_url.startswith(_REDIS_SCHEMES) else _run_in_process
+    with working_at(places, stop):
+        while not stop.wait(poll_s):
+            try:
+                with contextlib.closing(open_read_model(places.store_url)) as read_model:
+                    run(places, read_model, stop, poll_s, clock_us)
+            except Unavailable as error:
+                logger.warning("jobs wait", action="jobs_wait", error=str(error))
+                stop.wait(RETRY_S if poll_s == POLL_S else poll_s)
+
+
+def _run_queued(
+    places: Places, read_model: ReadModel, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]
+) -> None:
+    with open_queue(places.log_url) as queue:
+        while not stop.is_set():
+            for job in find_due_jobs(read_model, clock_us()):
+                if queue.enqueue(job):
+                    logger.info("job is due", action="job_enqueued", job_id=job.job_id)
+            while not stop.is_set() and queue.work_one():
+                pass
+            stop.wait(poll_s)
+
+
+def _run_in_process(
+    places: Places, read_model: ReadModel, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]
+) -> None:
+    done: set[str] = set()
+    while not stop.is_set():
+        due = find_due_jobs(read_model, clock_us())
+        done &= {job.job_id for job in due}
+        for job in due:
+            if job.job_id in done or stop.is_set():
+                continue
+            try:
+                perform(job.name, job.arguments)
+            except Interrupted:
+                return
+            except MltrailError as error:
+                logger.warning(
+                    "job failed, to be tried again", action="job_failed", job_id=job.job_id, error=str(error)
+                )
+            else:
+                done.add(job.job_id)
+        stop.wait(poll_s)
