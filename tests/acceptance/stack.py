@@ -1,0 +1,145 @@
+"""mltrail as users run it: the real command in its own processes, on one folder or on Valkey, PostgreSQL and S3."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mltrail_core.log import EventLog, open_log
+from mltrail_core.readmodel.store import ReadModel, open_read_model
+from tests import servers
+from tests.server_process import Server
+
+COMMAND = (sys.executable, "-m", "mltrail_cli")
+
+
+class MltrailServer(Server):
+    """`mltrail server` in one role."""
+
+    def __init__(self, folder: Path, role: str, options: list[str], env: Mapping[str, str], port: int | None) -> None:
+        super().__init__(folder, port, env=env)
+        self._role = role
+        self._options = options
+        self.log_path = folder / f"{role}.log"
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def argv(self) -> list[str]:
+        return [*COMMAND, "server", "--role", self._role, "--port", str(self.port), *self._options]
+
+    def answers(self) -> bool:
+        if self._role in ("projector", "jobs"):
+            return self.is_running
+        return self._http_ok("/version")
+
+
+@dataclass(slots=True)
+class Stack:
+    """The processes of one installation, and where its parts lie."""
+
+    api: MltrailServer
+    projector: MltrailServer
+    log_url: str
+    store_url: str
+    options: list[str]
+    env: dict[str, str]
+    valkey: servers.ValkeyServer | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def uri(self) -> str:
+        """What trainers are pointed at over HTTP."""
+        return self.api.url
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[EventLog, ReadModel]]:
+        """Give the log and the read model that the processes work on."""
+        log, read_model = open_log(self.log_url), open_read_model(self.store_url)
+        try:
+            yield log, read_model
+        finally:
+            log.close()
+            read_model.close()
+
+    def run(self, *arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run another `mltrail` command on the same installation."""
+        return subprocess.run(
+            [*COMMAND, *arguments, *self.options],
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> dict[str, object]:
+        """Run a command with `--json`, and return what it printed; its failure is the test's."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, f"mltrail {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}"
+        printed: dict[str, object] = json.loads(done.stdout)
+        return printed
+
+
+@contextlib.contextmanager
+def folder_stack(folder: Path) -> Iterator[Stack]:
+    """Run API and projector as two processes on one folder, with no service at hand."""
+    options = ["--data", str(folder / "data")]
+    with _running(folder, options, {}) as (api, projector):
+        yield Stack(api, projector, str(folder / "data" / "log"), str(folder / "data" / "read"), options, {})
+
+
+@contextlib.contextmanager
+def services_stack(folder: Path) -> Iterator[Stack]:
+    """Run API and projector on a Valkey of their own, a real PostgreSQL, and S3 over HTTP."""
+    with servers.valkey() as valkey, servers.postgres() as postgres, servers.s3() as s3:
+        store_url = postgres.create_database("mltrail")
+        places = {"--log-url": valkey.url, "--store-url": store_url, "--artifacts-url": s3.create_bucket("artifacts")}
+        options = [word for place in places.items() for word in place]
+        with _running(folder, options, s3.env) as (api, projector):
+            yield Stack(api, projector, valkey.url, store_url, options, dict(s3.env), valkey)
+
+
+STACKS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Stack]]] = {
+    "folder": folder_stack,
+    "services": services_stack,
+}
+
+
+@contextlib.contextmanager
+def a_stack(kind: str) -> Iterator[Stack]:
+    """Run a whole installation of one kind in a folder that goes when it ends."""
+    with TemporaryDirectory(prefix="mltrail-acceptance-") as folder, STACKS[kind](Path(folder)) as stack:
+        yield stack
+
+
+@contextlib.contextmanager
+def _running(folder: Path, options: list[str], env: Mapping[str, str]) -> Iterator[tuple[MltrailServer, MltrailServer]]:
+    api = MltrailServer(folder, "api", options, env, None)
+    projector = MltrailServer(folder, "projector", options, env, None)
+    try:
+        api.start()
+        projector.start()
+        yield api, projector
+    finally:
+        projector.stop()
+        api.stop()
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Return once the condition holds; fail when it does not within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s"
+        time.sleep(0.05)
