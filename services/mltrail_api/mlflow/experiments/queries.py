@@ -8,8 +8,6 @@ from mltrail_api.search.experiment_view import ExperimentView, load_experiments
 from mltrail_core.readmodel.tables import experiment_aliases, experiment_names
 
 Json = dict[str, object]
-CHUNK = 500
-"""How many ids one statement names; SQLite binds at most 32,766 values."""
 
 
 def experiment_by_id(connection: Connection, experiment_id: str) -> ExperimentView | None:
@@ -23,11 +21,6 @@ def resolve_alias(connection: Connection, experiment_id: str) -> str:
         select(experiment_aliases.c.experiment_id).where(experiment_aliases.c.proposed_id == experiment_id)
     ).scalar()
     return own_id or experiment_id
-
-
-def artifact_location(experiment_id: str, said: str | None) -> str:
-    """Return where an experiment's artifacts go; without a word on it, through this server."""
-    return said or f"mlflow-artifacts:/{experiment_id}"
 
 
 def experiment_by_name(connection: Connection, name: str) -> ExperimentView | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from mltrail_api.search.placement import ARTIFACT_URI, EXPERIMENT_ID, PLACED_RUNS
+from mltrail_api.search.placement import EXPERIMENT_ID, PLACED_RUNS
 from mltrail_core.readmodel.tables import experiments, params, runs
 
 
@@ -38,11 +38,6 @@ def run_state(connection: Connection, run_id: str) -> RunState | None:
     trainers that bypass this API may make, is active."""
     row = connection.execute(_STATE.where(runs.c.run_id == run_id)).first()
     return None if row is None else RunState(row[0], row[1], row[2], row[3], row[4], bool(row[5]))
-
-
-def artifact_uri_of(connection: Connection, run_id: str) -> str | None:
-    """Return where a run's artifacts lie, or None when there is no such run."""
-    return connection.execute(select(ARTIFACT_URI).select_from(PLACED_RUNS).where(runs.c.run_id == run_id)).scalar()
 
 
 def params_of(connection: Connection, run_id: str, keys: Sequence[str]) -> dict[str, str]:
