@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from mltrail_api.search.expression import ViewType
+from mltrail_api.search.page_token import AfterRun, Offset, encode_token
+from mltrail_api.search.parse import MAX_COMPARISONS, MAX_LISTED_VALUES, MAX_ORDER_TERMS, MAX_PATTERN_CHARACTERS
 from mltrail_api.search.runs import search_runs
 from mltrail_core.errors import Invalid
 from mltrail_core.readmodel.store import ReadModel
@@ -174,3 +176,58 @@ def test_bad_arguments_are_refused(read_model: ReadModel) -> None:
             search_runs(connection, ["iris"])
         with pytest.raises(Invalid, match="sorted by twice"):
             search_runs(connection, ["7"], order_by=["start_time", "created DESC"])
+
+
+def test_pages_of_the_default_order_stay_put_while_runs_are_added(read_model: ReadModel) -> None:
+    there = [SampleRun(f"{number:02d}", started_us=1_000 * (number // 3)) for number in range(10)]
+    fill(read_model, there)
+    seen: list[str] = []
+    page_token: str | None = None
+    for added in range(10):
+        with read_model.reading() as connection:
+            page = search_runs(connection, [EXPERIMENT_ID], max_results=2, page_token=page_token)
+        seen += page.run_ids
+        page_token = page.next_page_token
+        if page_token is None:
+            break
+        there.append(SampleRun(f"new{added}", started_us=1_000_000 + added))
+        fill(read_model, there)
+    assert page_token is None
+    assert seen == ["09", "06", "07", "08", "03", "04", "05", "00", "01", "02"]
+
+
+@pytest.mark.parametrize(
+    "page_token",
+    [
+        *("x", "e30=", "bm90IGpzb24=", "\ud800", "é", "[" * 10_000, encode_token("experiments", Offset(3))),
+        *(
+            encode_token("runs", Offset(-1)),
+            encode_token("runs", Offset(2**63)),
+            encode_token("runs", AfterRun(1, "\0")),
+        ),
+    ],
+)
+def test_a_page_token_that_was_not_given_out_is_refused(read_model: ReadModel, page_token: str) -> None:
+    with read_model.reading() as connection, pytest.raises(Invalid, match="page token"):
+        search_runs(connection, [EXPERIMENT_ID], page_token=page_token)
+
+
+def test_a_page_token_of_another_order_is_refused(read_model: ReadModel) -> None:
+    fill(read_model, [SampleRun("a"), SampleRun("b")])
+    with read_model.reading() as connection:
+        page_token = search_runs(connection, [EXPERIMENT_ID], max_results=1).next_page_token
+        assert page_token is not None
+        same = search_runs(connection, [EXPERIMENT_ID], order_by=["start_time DESC"], page_token=page_token)
+        assert same.run_ids == ("b",)
+        with pytest.raises(Invalid, match="another order"):
+            search_runs(connection, [EXPERIMENT_ID], order_by=["status"], page_token=page_token)
+
+
+def test_the_largest_filter_order_and_list_of_experiments_are_answered(read_model: ReadModel) -> None:
+    fill(read_model, [SampleRun("a", params={"p": "x"})])
+    experiment_ids = [str(number) for number in range(10_000)]
+    assert found(read_model, " AND ".join(["params.p = 'x'"] * MAX_COMPARISONS), experiment_ids=experiment_ids) == "a"
+    assert found(read_model, "run_id IN (" + "'a'," * MAX_LISTED_VALUES + ")") == "a"
+    assert found(read_model, "params.p ILIKE '" + "é" * MAX_PATTERN_CHARACTERS + "'") == ""
+    assert found(read_model, "params.p LIKE '" + "*" * MAX_PATTERN_CHARACTERS + "'") == ""
+    assert found(read_model, order_by=[f"metrics.m{number}" for number in range(MAX_ORDER_TERMS)]) == "a"
