@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from mltrail_cli.composition import Ports
-from mltrail_cli.settings import Role
+from mltrail_cli.settings import Settings
+from mltrail_jobs.places import Places
+from mltrail_jobs.worker import run_jobs
+from mltrail_projector.loop import Projector
 
 _JOIN_S = 10.0
 """How long an end waits for a transaction under way; what it has not committed by then is projected after a start."""
@@ -23,18 +28,20 @@ class Background:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, role: Role, ports: Ports) -> None:
-        """Start what `role` runs beside, or instead of, an API."""
-        if role in ("all", "projector"):
-            from mltrail_projector.loop import Projector
-
+    def start(self, settings: Settings, ports: Ports) -> None:
+        """Start what the role runs beside, or instead of, an API."""
+        if settings.role in ("all", "projector"):
             self._run("mltrail-projector", Projector(ports.log, ports.read_model).run)
+        if settings.role in ("all", "jobs"):
+            places = Places(settings.log_location, settings.read_model_location, settings.artifacts_location)
+            self._run("mltrail-jobs", partial(run_jobs, places))
 
     def close(self) -> None:
         """Tell the threads to stop, and wait until they have finished what they were at."""
         self._stop.set()
+        give_up = time.monotonic() + _JOIN_S
         for thread in self._threads:
-            thread.join(_JOIN_S)
+            thread.join(max(0.0, give_up - time.monotonic()))
             if thread.is_alive():
                 _logger.warning("left behind while it works", action="thread_left", thread=thread.name)
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mltrail_cli.composition import Ports
+from mltrail_cli.server.listening import Address
 
 _MEANING = {
     "fsync": "an acknowledged write has survived a power cut",
@@ -13,8 +14,8 @@ _MEANING = {
 }
 
 
-def greet(console: Console, ports: Ports, *, role: str, version: str, url: str | None, note: str | None) -> None:
-    """Print the lines; `url` is None for a role that serves none."""
+def greet(console: Console, ports: Ports, *, role: str, version: str, address: Address | None) -> None:
+    """Print the lines; `address` is None for a role that listens nowhere."""
     durability = ports.log.durability
     is_weak = durability == "memory"
     style = "bold yellow" if is_weak else "green"
@@ -23,15 +24,19 @@ def greet(console: Console, ports: Ports, *, role: str, version: str, url: str |
     def say(what: str, text: str) -> None:
         console.print(f"  [dim]{what:<12}[/]{text}", soft_wrap=True)  # never broken: lines are to be copied
 
-    if url is not None:
-        say("url", f"[bold cyan]{escape(url)}[/]" + (f"  [yellow]{escape(note)}[/]" if note else ""))
+    if address is not None:
+        note = f"  [yellow]{escape(address.note)}[/]" if address.note else ""
+        say("url", f"[bold cyan]{escape(address.url)}[/]{note}")
     say("log", escape(_shown(ports.log.url)))
     say("read model", escape(_shown(ports.read_model.url)))
     say("artifacts", escape(_shown(ports.artifacts.url)))
     say("durability", f"[{style}]{durability}[/] [dim]·[/] {_MEANING[durability]}")
-    if url is not None:
-        say("mlflow", f"export MLFLOW_TRACKING_URI={escape(url)}")
-        say("mltrail", f"export MLTRAIL_URI={escape(url)}  [dim]or[/]  mltrail.init({escape(repr(url))})")
+    if address is not None:
+        say("mlflow", f"export MLFLOW_TRACKING_URI={escape(address.url)}")
+        say(
+            "mltrail",
+            f"export MLTRAIL_URI={escape(address.url)}  [dim]or[/]  mltrail.init({escape(repr(address.url))})",
+        )
     if is_weak:
         console.print(
             "  [bold yellow]warning[/] [yellow]the log acknowledges before data is on disk; for Redis or Valkey set "

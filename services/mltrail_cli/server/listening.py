@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import dataclass
 
-from mltrail_cli.settings import DEFAULT_PORT
+from mltrail_cli.settings import DEFAULT_PORT, Settings
 from mltrail_core.errors import Conflict, Invalid
 
 _TRIED_PORTS = 100
 _BACKLOG = 2048
 _WILDCARDS = ("0.0.0.0", "::", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is found: by a browser of this machine, and by other machines as far as it can know."""
+
+    url: str
+    published_url: str
+    note: str | None
+    """Why the port is not the default one, although no other was asked for."""
 
 
 def listen(host: str, port: int | None) -> socket.socket:
@@ -36,21 +47,20 @@ def listen(host: str, port: int | None) -> socket.socket:
     raise Conflict(f"port {port} of {host} is taken by another program; stop it or name another port with --port")
 
 
-def url_of(listener: socket.socket, host: str) -> str:
-    """Return the URL at which a browser of this machine finds the server."""
-    shown = "127.0.0.1" if host in _WILDCARDS else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
-
-
-def published_url_of(listener: socket.socket, host: str) -> str:
-    """Return the URL at which other machines find the server, as far as it can know."""
-    return url_of(listener, socket.gethostname() if host in _WILDCARDS else host)
-
-
-def port_note(listener: socket.socket, wanted: int | None) -> str | None:
-    """Return what to say when the server is not on its default port, although no other was asked for."""
+def address_of(settings: Settings, listener: socket.socket) -> Address:
+    """Return where the server of `listener` is found."""
     port = listener.getsockname()[1]
-    return f"port {DEFAULT_PORT} was taken" if wanted is None and port != DEFAULT_PORT else None
+    is_moved = settings.port is None and port != DEFAULT_PORT
+    host = settings.host
+    return Address(
+        url=_url("127.0.0.1" if host in _WILDCARDS else host, port),
+        published_url=settings.public_url or _url(socket.gethostname() if host in _WILDCARDS else host, port),
+        note=f"port {DEFAULT_PORT} was taken" if is_moved else None,
+    )
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from mltrail_cli.composition import Ports, open_ports
 from mltrail_cli.server.background import Background
 from mltrail_cli.server.event_lines import configure_event_lines
 from mltrail_cli.server.greeting import greet
+from mltrail_cli.server.listening import Address
 from mltrail_cli.settings import Settings
 
 _logger = structlog.get_logger("mltrail.server")
@@ -20,27 +21,28 @@ _logger = structlog.get_logger("mltrail.server")
 class Loader:
     """Opens what one server process works on, and closes it in the order in which nothing is lost."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, address: Address | None) -> None:
         self._settings = settings
+        self._address = address
         self._background = Background()
         self._ports: Ports | None = None
 
-    def open(self, *, url: str | None = None, published_url: str | None = None, note: str | None = None) -> Ports:
+    def open(self) -> Ports:
         """Open the ports, start what runs in the background, and say where everything is."""
         configure_event_lines()
         role = self._settings.role
         self._ports = ports = open_ports(self._settings)
-        if published_url is not None:
-            ports.log.publish("api_url", published_url)
-        self._background.start(role, ports)
+        if self._address is not None:
+            ports.log.publish("api_url", self._address.published_url)
+        self._background.start(self._settings, ports)
         version = mltrail_version()
-        greet(Console(highlight=False), ports, role=role, version=version, url=url, note=note)
+        greet(Console(highlight=False), ports, role=role, version=version, address=self._address)
         _logger.info(
             "server started",
             action="server_started",
             role=role,
             version=version,
-            url=url,
+            url=None if self._address is None else self._address.url,
             log=ports.log.url,
             read_model=ports.read_model.url,
             artifacts=ports.artifacts.url,

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mltrail_cli.server.front import Front
-from mltrail_cli.server.listening import listen, port_note, published_url_of, url_of
+from mltrail_cli.server.listening import address_of, listen
 from mltrail_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ def serve(settings: Settings) -> None:
     if settings.role in ("projector", "jobs"):
         return _serve_nothing(settings, stop)
     with listen(settings.host, settings.port) as listener:
-        _serve_here(settings, listener)
+        if settings.workers == 1:
+            _serve_here(settings, listener)
+        else:
+            _serve_in_workers(settings, listener, stop)
 
 
 def stop_on_signals() -> threading.Event:
@@ -71,14 +74,9 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
     def load() -> FastAPI:
         from mltrail_cli.server.loading import Loader, application  # slow: /health answers meanwhile
 
-        loader = Loader(settings)
+        loader = Loader(settings, address_of(settings, listener))
         closings.append(loader.close)
-        ports = loader.open(
-            url=url_of(listener, settings.host),
-            published_url=settings.public_url or published_url_of(listener, settings.host),
-            note=port_note(listener, settings.port),
-        )
-        return application(ports)
+        return application(loader.open())
 
     front = Front(load)
     run_uvicorn(front, listener)
@@ -88,10 +86,27 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
         raise front.failure
 
 
+def _serve_in_workers(settings: Settings, listener: socket.socket, stop: threading.Event) -> None:
+    """Let worker processes answer; this one runs what the role has in the background, once for them all."""
+    from mltrail_cli.server.worker_processes import WorkerProcesses
+
+    workers = WorkerProcesses(settings, listener)
+    workers.start()  # before anything slow is imported: they answer /health soon
+    from mltrail_cli.server.loading import Loader
+
+    loader = Loader(settings, address_of(settings, listener))
+    try:
+        loader.open()
+        workers.watch(stop)
+    finally:
+        workers.close()
+        loader.close()
+
+
 def _serve_nothing(settings: Settings, stop: threading.Event) -> None:
     from mltrail_cli.server.loading import Loader
 
-    loader = Loader(settings)
+    loader = Loader(settings, None)
     try:
         loader.open()
         stop.wait()
