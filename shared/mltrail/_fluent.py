@@ -77,6 +77,7 @@ def init(
         session = Session(settings)
         previous, _session = _session, session
         lifecycle.watch(session)
+        lifecycle.renew_in_child(_renew_lock)
         if previous is None or previous.settings.destination != settings.destination:
             print(_where(settings.destination), file=sys.stderr)
     if previous is not None and not previous.has_open_runs:
@@ -261,6 +262,11 @@ def _reader() -> Reader:
     if session.has_open_runs:
         session.flush(None, time.monotonic() + _FLUSH_BEFORE_READ_S)
     return open_reader(session.settings.destination)
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()  # another thread of the parent may have held the old one
 
 
 def _required() -> Run:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mltrail._session import Session
 
 _sessions: list[Session] = []
+_renewals: list[Callable[[], None]] = []
 _is_installed = False
 _was_terminated = False
 
@@ -44,6 +46,12 @@ def watch_child(session: Session) -> None:
         util.Finalize(None, session.close, args=(session.settings.exit_timeout_s,), exitpriority=100)
 
 
+def renew_in_child(renew: Callable[[], None]) -> None:
+    """Call `renew` in every forked process from now on, once however often it is given."""
+    if renew not in _renewals:
+        _renewals.append(renew)
+
+
 def catch_sigterm() -> None:
     """Let SIGTERM unwind the stack, so that every `with` ends its run; a handler of the program's own is left alone."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -52,7 +60,9 @@ def catch_sigterm() -> None:
 
 def status_after(error: BaseException) -> str:
     """Return the status of a run whose `with` was left by `error`."""
-    if isinstance(error, KeyboardInterrupt) or _was_terminated:
+    asyncio = sys.modules.get("asyncio")
+    is_cancelled = asyncio is not None and isinstance(error, asyncio.CancelledError)
+    if isinstance(error, KeyboardInterrupt) or is_cancelled or _was_terminated:
         return "KILLED"
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return "FINISHED"
@@ -76,11 +86,19 @@ def _status_at_exit() -> str | None:
 
 
 def _in_child() -> None:
+    for renew in _renewals:
+        renew()
     for session in _sessions:
         session.begin_again_in_child()
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     global _was_terminated
+    if not any(session.is_running for session in _sessions):
+        # A forked child that logs nothing, such as a pool's worker, ends as if mltrail were not there. Decided here and
+        # not at the fork: had the child put the default back, a signal that came just before would be lost.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     _was_terminated = True
     raise SystemExit(128 + number)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mltrail._losses import Losses, logger
 from mltrail._outbox import Outbox
 from mltrail._transport import Transport
-from mltrail_core.errors import Rejected, Unavailable
+from mltrail_core.errors import Invalid, Rejected, Unavailable
 
 BATCH_RECORDS = 64
 BATCH_BYTES = 2 << 20
@@ -46,12 +46,14 @@ class Sender:
             transport.append([one.record for one in batch])
         except Unavailable as error:
             return self._pause_after(error)
-        except Rejected as error:
+        except Invalid as error:
             if len(batch) > 1:  # nothing was appended: find the one that is refused
                 self._alone = len(batch)
                 return 0.0
             detail = f"run {batch[0].run_id}: {error}"
             self._losses.add("records refused by the server", detail=detail)
+        except Rejected as error:  # another log at this address, a token without the right: not the records' fault
+            return self._pause_after(Unavailable(str(error), retry_after_s=_LONGEST_PAUSE_S))
         self._alone = max(0, self._alone - len(batch))
         self._outbox.settle(len(batch))
         if self._failures:

@@ -81,6 +81,11 @@ class Session:
     # -- runs
 
     @property
+    def is_running(self) -> bool:
+        """Whether this process has logged something."""
+        return self._is_running
+
+    @property
     def has_open_runs(self) -> bool:
         """Whether a run of this process has not ended."""
         return bool(self._open_streams)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -82,6 +84,52 @@ def test_the_training_keeps_its_own_handler_of_sigterm(folder: Path, tmp_path: P
     run_id, said = script.run().stdout.split("\n")[:2]
     assert said == "checkpoint saved"
     assert projected.run(run_id)["status"] == "FINISHED"
+
+
+def test_a_forked_child_that_logs_nothing_ends_by_sigterm_as_without_mltrail(
+    folder: Path, tmp_path: Path, projected: ProjectedLog
+) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        with mltrail.start_run() as run:
+            print(run.id, flush=True)
+            ready, tell = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.write(tell, b"1")
+                while True:
+                    time.sleep(0.01)
+            os.read(ready, 1)  # CPython forgets signals that reach a child before its first line of Python
+            os.kill(child, signal.SIGTERM)
+            print(os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM)
+        """,
+    )
+    run_id, is_ended_by_signal = script.run().stdout.split()
+    assert is_ended_by_signal == "True"
+    assert projected.run(run_id)["status"] == "FINISHED"
+    projected.assert_complete(run_id)
+
+
+def test_a_cancelled_task_leaves_a_killed_run(folder: Path, projected: ProjectedLog) -> None:
+    ids = []
+
+    async def train() -> None:
+        with mltrail.start_run() as run:
+            ids.append(run.id)
+            await asyncio.sleep(60)
+
+    async def cancel_it() -> None:
+        task = asyncio.create_task(train())
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    mltrail.init(folder)
+    asyncio.run(cancel_it())
+    assert projected.run(ids[0])["status"] == "KILLED"
 
 
 def test_a_git_tree_is_recorded_with_its_commit_and_whether_it_was_changed(

@@ -96,9 +96,12 @@ class HttpReader:
             return answer
         said = answer.get("message") if isinstance(answer, Mapping) else None
         message = str(said or f"{response.url} answered {response.status_code}: {response.text[:300]}")
+        code = answer.get("error_code") if isinstance(answer, Mapping) else None
         match response.status_code:
-            case 404:
+            case 404 if code == "RESOURCE_DOES_NOT_EXIST":
                 raise NotFound(message)
+            case 404:
+                raise Unavailable(f"{message}; is {self._url} an mltrail server?")
             case 401 | 403:
                 raise Forbidden(message)
             case status if 400 <= status < 500 and status != 429:

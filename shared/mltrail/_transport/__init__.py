@@ -20,7 +20,8 @@ class Transport(Protocol):
         """Return once the log has acknowledged all records; repeating them is harmless.
 
         Raises:
-            Rejected: nothing was appended, since a record is not valid.
+            Invalid: nothing was appended, since a record is not valid.
+            Rejected: nothing was appended, and it is not the records' fault.
             Unavailable: repeat the same records later.
         """
 

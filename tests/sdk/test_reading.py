@@ -1,0 +1,81 @@
+"""What was logged is read back over every kind of place, through the real API."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mltrail
+from mltrail_core.errors import Invalid, NotFound, Unavailable
+from tests.sdk.real_server import real_server
+
+
+@pytest.fixture(params=["http", "redis"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where to log to: a real API on a folder, or the Redis log of one."""
+    if request.param == "http":
+        with real_server(str(tmp_path / "data" / "log"), tmp_path / "data") as url:
+            yield url
+    else:
+        redis_url: str = request.getfixturevalue("redis_url")
+        with real_server(redis_url, tmp_path / "data"):
+            yield redis_url
+
+
+def test_a_run_is_read_back_while_it_goes_on_and_after_it_ended(uri: str, tmp_path: Path) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(bytes(3_000_000))
+    mltrail.init(uri)
+    with mltrail.start_run(experiment="iris", name="gbm") as run:
+        run.log_params({"lr": 0.1, "depth": 3})
+        for step, value in enumerate([0.5, math.nan, 0.25]):
+            run.log_metric("loss", value, step)
+        run.log_artifact(file)
+        found = mltrail.get_run(run.id)
+        assert (found.id, found.name, found.status, found.ended_us) == (run.id, "gbm", "RUNNING", None)
+        assert found.params == {"lr": "0.1", "depth": "3"}
+        assert found.metrics == {"loss": 0.25}
+        assert found.started_us > 1_600_000_000_000_000
+    ended = mltrail.get_run(run.id)
+    assert ended.status == "FINISHED"
+    assert ended.ended_us is not None
+    history = mltrail.metric_history(run.id, "loss")
+    assert [point.step for point in history] == [0, 1, 2]
+    assert [history[0].value, math.isnan(history[1].value), history[2].value] == [0.5, True, 0.25]
+    assert mltrail.metric_history(run.id, "never logged") == []
+
+
+def test_runs_are_found_by_experiment_filter_and_order(uri: str) -> None:
+    mltrail.init(uri)
+    ids = []
+    for experiment, loss in (("a", 0.3), ("a", 0.1), ("b", 0.2)):
+        with mltrail.start_run(experiment=experiment) as run:
+            run.log_metric("loss", loss)
+        ids.append(run.id)
+    assert [run.id for run in mltrail.search_runs("a", order_by=["metrics.loss ASC"])] == [ids[1], ids[0]]
+    assert [run.id for run in mltrail.search_runs(["a", "b"], "metrics.loss < 0.25", order_by=["metrics.loss"])] == [
+        ids[1],
+        ids[2],
+    ]
+    assert {run.id for run in mltrail.search_runs()} == set(ids)
+    assert len(mltrail.search_runs(max_results=2)) == 2
+    assert [run.metrics for run in mltrail.search_runs("b")] == [{"loss": 0.2}]
+
+
+def test_reads_of_what_is_not_there_or_not_understood_say_so(uri: str) -> None:
+    mltrail.init(uri)
+    with pytest.raises(NotFound):
+        mltrail.get_run("0" * 32)
+    with pytest.raises(NotFound):
+        mltrail.search_runs("no such experiment")
+    with pytest.raises(Invalid):
+        mltrail.search_runs(filter_string="metrics.loss <")
+
+
+def test_reads_without_a_server_say_what_to_start(redis_url: str) -> None:
+    mltrail.init(redis_url)
+    with pytest.raises(Unavailable, match="mltrail server --log-url"):
+        mltrail.get_run("0" * 32)
