@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from mltrail_api.edge import Edge
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
 from mltrail_api.mlflow.protocol import MlflowProtocol
-from mltrail_api.mlflow.routes import whole_table
+from mltrail_api.mlflow.routes import PAGE_LINKS, whole_table
 from mltrail_api.services import Services
 from mltrail_api.v1 import routes as v1
 from mltrail_core.errors import MltrailError
@@ -27,7 +27,8 @@ def create_app(services: Services, *, pages: APIRouter | None = None) -> FastAPI
         services: what the endpoints work on.
         pages: what is served to browsers, at `/`.
     """
-    protocol = MlflowProtocol(services, whole_table(), ("/api/2.0/", "/api/3.0/", "/ajax-api/"))
+    prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
+    protocol = MlflowProtocol(services, whole_table(), prefixes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

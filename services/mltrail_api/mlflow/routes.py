@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from mltrail_api.mlflow.endpoint import Endpoint, Handler
+from mltrail_api.mlflow.artifacts import endpoints as artifacts
+from mltrail_api.mlflow.artifacts import requests as artifact_requests
+from mltrail_api.mlflow.endpoint import Endpoint, Handler, RawEndpoint
 from mltrail_api.mlflow.experiments import endpoints as experiments
 from mltrail_api.mlflow.experiments import requests as experiment_requests
 from mltrail_api.mlflow.experiments import search_endpoints as experiment_search
+from mltrail_api.mlflow.logged_models import artifact_endpoints as model_artifacts
+from mltrail_api.mlflow.logged_models import endpoints as models
+from mltrail_api.mlflow.logged_models import requests as model_requests
+from mltrail_api.mlflow.logged_models import search_endpoints as model_search
 from mltrail_api.mlflow.metrics import endpoints as metrics
 from mltrail_api.mlflow.metrics import requests as metric_requests
 from mltrail_api.mlflow.protocol import AnyRoute, RoutingTable
+from mltrail_api.mlflow.registry import endpoints as registry
+from mltrail_api.mlflow.registry import requests as registry_requests
+from mltrail_api.mlflow.registry import search_endpoints as registry_search
+from mltrail_api.mlflow.registry import version_endpoints as versions
 from mltrail_api.mlflow.runs import endpoints as runs
 from mltrail_api.mlflow.runs import log_endpoints as run_log
 from mltrail_api.mlflow.runs import requests as run_requests
@@ -62,6 +72,35 @@ VERSION_2: RoutingTable = {
     ("GET", "/metrics/get-history-bulk-interval"): json(
         metric_requests.GetHistoryBulkInterval, metrics.get_history_bulk_interval
     ),
+    ("GET", "/artifacts/list"): json(artifact_requests.ListArtifacts, artifacts.list_run),
+    ("POST", "/logged-models"): json(model_requests.CreateLoggedModel, models.create),
+    ("POST", "/logged-models/search"): json(model_requests.SearchLoggedModels, model_search.search),
+    ("GET", "/logged-models/{model_id}"): json(model_requests.LoggedModelById, models.get),
+    ("PATCH", "/logged-models/{model_id}"): json(model_requests.FinalizeLoggedModel, models.finalize),
+    ("POST", "/logged-models/{model_id}/params"): json(model_requests.LogLoggedModelParams, models.log_params),
+    ("PATCH", "/logged-models/{model_id}/tags"): json(model_requests.SetLoggedModelTags, models.set_tags),
+    ("DELETE", "/logged-models/{model_id}/tags/{tag_key:path}"): json(
+        model_requests.DeleteLoggedModelTag, models.delete_tag
+    ),
+    ("GET", "/logged-models/{model_id}/artifacts/directories"): json(
+        model_requests.ListLoggedModelArtifacts, model_artifacts.list_artifacts
+    ),
+    ("GET", "/logged-models/{model_id}/artifacts/files"): RawEndpoint(model_artifacts.get_file),
+    ("POST", "/registered-models/create"): json(registry_requests.CreateRegisteredModel, registry.create),
+    ("GET", "/registered-models/get"): json(registry_requests.RegisteredModelByName, registry.get),
+    ("GET", "/registered-models/search"): json(registry_requests.SearchRegistry, registry_search.search_models),
+    ("GET", "/registered-models/get-latest-versions"): json(
+        registry_requests.GetLatestVersions, registry.get_latest_versions
+    ),
+    ("POST", "/registered-models/get-latest-versions"): json(
+        registry_requests.GetLatestVersions, registry.get_latest_versions
+    ),
+    ("POST", "/model-versions/create"): json(registry_requests.CreateModelVersion, versions.create),
+    ("GET", "/model-versions/get"): json(registry_requests.ModelVersionByNumber, versions.get),
+    ("GET", "/model-versions/get-download-uri"): json(
+        registry_requests.ModelVersionByNumber, versions.get_download_uri
+    ),
+    ("GET", "/model-versions/search"): json(registry_requests.SearchRegistry, registry_search.search_versions),
 }
 """Below `/api/2.0/mlflow` and `/ajax-api/2.0/mlflow`."""
 
@@ -70,16 +109,31 @@ VERSION_3: RoutingTable = {
 }
 """Below `/api/3.0/mlflow` and `/ajax-api/3.0/mlflow`."""
 
-ARTIFACTS: RoutingTable = {}
+ARTIFACTS: RoutingTable = {
+    ("GET", "/artifacts"): json(artifact_requests.ListProxied, artifacts.list_proxied),
+    ("PUT", "/artifacts/{path:path}"): RawEndpoint(artifacts.upload),
+    ("GET", "/artifacts/{path:path}"): RawEndpoint(artifacts.download),
+    ("HEAD", "/artifacts/{path:path}"): RawEndpoint(artifacts.download),
+    ("DELETE", "/artifacts/{path:path}"): RawEndpoint(artifacts.delete),
+}
 """Below `/api/2.0/mlflow-artifacts` and `/ajax-api/2.0/mlflow-artifacts`."""
+
+PAGE_LINKS: RoutingTable = {
+    ("GET", "/get-artifact"): RawEndpoint(artifacts.get_run_file),
+    ("HEAD", "/get-artifact"): RawEndpoint(artifacts.get_run_file),
+    ("GET", "/model-versions/get-artifact"): RawEndpoint(versions.get_file),
+    ("HEAD", "/model-versions/get-artifact"): RawEndpoint(versions.get_file),
+}
+"""At the root: what MLflow's pages let browsers download."""
 
 
 def whole_table() -> RoutingTable:
     """Return every row under every prefix it is served under."""
     parts = {"2.0/mlflow": VERSION_2, "3.0/mlflow": VERSION_3, "2.0/mlflow-artifacts": ARTIFACTS}
-    return {
+    prefixed = {
         (method, f"{prefix}{part}{path}"): route
         for part, table in parts.items()
         for (method, path), route in table.items()
         for prefix in PREFIXES
     }
+    return {**prefixed, **PAGE_LINKS}

@@ -1,0 +1,28 @@
+"""The experiment that something new begins in: it has to be there, and active."""
+
+from __future__ import annotations
+
+from mltrail_api.mlflow.experiments.queries import experiment_by_id
+from mltrail_api.search.experiment_view import ExperimentView
+from mltrail_api.services import Services
+from mltrail_api.visibility import CONTROL_ONLY, EVENTUAL
+from mltrail_core.errors import Invalid, NotFound
+
+
+async def active_experiment(services: Services, experiment_id: str) -> ExperimentView:
+    """Return an experiment, by its own id or an alias, that may be written to.
+
+    Raises:
+        NotFound: there is none, also after waiting once for what the log holds.
+        Invalid: it is deleted.
+    """
+    for freshness in (EVENTUAL, CONTROL_ONLY):
+        seen = await services.visibility.read(lambda connection: experiment_by_id(connection, experiment_id), freshness)
+        if seen.value is not None and not seen.value.is_deleted:
+            return seen.value
+    if seen.value is None:
+        raise NotFound(f"No Experiment with id={experiment_id[:300]} exists")
+    raise Invalid(
+        f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted. "
+        "Restore it to write to it."
+    )

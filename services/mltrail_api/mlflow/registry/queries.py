@@ -1,0 +1,189 @@
+"""Registered models and their versions in the read model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, tuple_
+
+from mltrail_core.readmodel.tables import model_version_tags, model_versions, registered_model_tags, registered_models
+
+_MAX_NUMBER = 2**31 - 1
+_ROWS_PER_QUERY = 5_000
+"""SQLite binds at most 32,766 values, two for a version."""
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """A version of a registered model; tags are sorted by key. Times are µs UTC."""
+
+    name: str
+    number: int
+    source: str
+    storage_location: str
+    run_id: str | None
+    run_link: str | None
+    model_id: str | None
+    description: str | None
+    stage: str
+    status: str
+    user: str
+    created_us: int
+    updated_us: int
+    tags: Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelView:
+    """A registered model; `latest` are the highest versions of each stage, lowest first. Times are µs UTC."""
+
+    name: str
+    description: str | None
+    user: str
+    created_us: int
+    updated_us: int
+    tags: Pairs
+    latest: tuple[VersionView, ...]
+
+
+MODEL_ORDER: Mapping[str, ColumnElement[Any]] = {
+    "name": registered_models.c.name,
+    **dict.fromkeys(("timestamp", "last_updated_timestamp"), registered_models.c.updated_us),
+}
+VERSION_ORDER: Mapping[str, ColumnElement[Any]] = {
+    "name": model_versions.c.name,
+    "version_number": model_versions.c.version,
+    "creation_timestamp": model_versions.c.created_us,
+    "last_updated_timestamp": model_versions.c.updated_us,
+}
+Order = Sequence[tuple[str, bool]]
+"""Columns to sort by, and whether they ascend."""
+
+
+def load_registered_model(connection: Connection, name: str) -> RegisteredModelView | None:
+    """Return a registered model, or None when there is none of this name."""
+    return next(iter(load_registered_models(connection, [name])), None)
+
+
+def load_registered_models(connection: Connection, names: Sequence[str]) -> list[RegisteredModelView]:
+    """Return the registered models of `names`, in that order; unknown names are left out."""
+    models = {
+        row.name: row
+        for row in connection.execute(select(registered_models).where(registered_models.c.name.in_(names)))
+    }
+    tags_of = defaultdict[str, list[tuple[str, str]]](list)
+    tags = select(registered_model_tags).where(registered_model_tags.c.name.in_(models))
+    for name, key, value in connection.execute(tags.order_by(registered_model_tags.c.key)):
+        tags_of[name].append((key, value))
+    latest_of = _latest(connection, list(models))
+    return [
+        RegisteredModelView(
+            name=name,
+            description=models[name].description,
+            user=models[name].actor,
+            created_us=models[name].created_us,
+            updated_us=models[name].updated_us,
+            tags=tuple(tags_of[name]),
+            latest=tuple(latest_of[name]),
+        )
+        for name in names
+        if name in models
+    ]
+
+
+def load_version(connection: Connection, name: str, number: int) -> VersionView | None:
+    """Return a version of a registered model, or None when there is none of this number."""
+    if not 0 < number <= _MAX_NUMBER:
+        return None
+    return next(iter(load_versions(connection, [(name, number)])), None)
+
+
+def load_version_at(connection: Connection, name: str, index: int) -> VersionView | None:
+    """Return the version that the record at `index` of `control` made, or None."""
+    query = select(model_versions.c.version).where(model_versions.c["index"] == index, model_versions.c.name == name)
+    number = connection.execute(query).scalar()
+    return None if number is None else load_version(connection, name, number)
+
+
+def load_versions(connection: Connection, keys: Sequence[tuple[str, int]]) -> list[VersionView]:
+    """Return the versions of `keys`, each a name and a number, in that order; unknown ones are left out."""
+    return [
+        view
+        for first in range(0, len(keys), _ROWS_PER_QUERY)
+        for view in _load_versions(connection, keys[first : first + _ROWS_PER_QUERY])
+    ]
+
+
+def search_model_names(
+    connection: Connection, equalities: Mapping[str, str], order: Order, offset: int, limit: int
+) -> list[str]:
+    """Return the names of registered models, sorted as asked, then by name."""
+    query = select(registered_models.c.name).where(*_equal(registered_models.c, equalities))
+    query = _sorted(query, order, MODEL_ORDER).order_by(registered_models.c.name)
+    return list(connection.execute(query.offset(offset).limit(limit)).scalars())
+
+
+def search_version_keys(
+    connection: Connection, equalities: Mapping[str, str], order: Order, offset: int, limit: int
+) -> list[tuple[str, int]]:
+    """Return name and number of model versions, sorted as asked, then by name and falling number."""
+    query = select(model_versions.c.name, model_versions.c.version).where(*_equal(model_versions.c, equalities))
+    query = _sorted(query, order, VERSION_ORDER).order_by(model_versions.c.name, model_versions.c.version.desc())
+    return [(row.name, row.version) for row in connection.execute(query.offset(offset).limit(limit))]
+
+
+def _latest(connection: Connection, names: Sequence[str]) -> dict[str, list[VersionView]]:
+    columns = model_versions.c
+    highest = (
+        select(columns.name, func.max(columns.version))
+        .where(columns.name.in_(names))
+        .group_by(columns.name, columns.stage)
+        .order_by(columns.name, func.max(columns.version))
+    )
+    latest_of = defaultdict[str, list[VersionView]](list)
+    for version in load_versions(connection, [(row[0], row[1]) for row in connection.execute(highest)]):
+        latest_of[version.name].append(version)
+    return latest_of
+
+
+def _load_versions(connection: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[VersionView]:
+    key = tuple_(model_versions.c.name, model_versions.c.version)
+    rows: dict[tuple[str, int], Row[Any]] = {
+        (row.name, row.version): row for row in connection.execute(select(model_versions).where(key.in_(keys)))
+    }
+    tag_key = tuple_(model_version_tags.c.name, model_version_tags.c.version)
+    tags_of = defaultdict[tuple[str, int], list[tuple[str, str]]](list)
+    tags = select(model_version_tags).where(tag_key.in_(list(rows))).order_by(model_version_tags.c.key)
+    for name, number, tag, value in connection.execute(tags):
+        tags_of[name, number].append((tag, value))
+    for place in keys:
+        if (row := rows.get(place)) is not None:
+            yield VersionView(
+                name=row.name,
+                number=row.version,
+                source=row.source,
+                storage_location=row.storage_location,
+                run_id=row.run_id,
+                run_link=row.run_link,
+                model_id=row.model_id,
+                description=row.description,
+                stage=row.stage,
+                status=row.status,
+                user=row.user,
+                created_us=row.created_us,
+                updated_us=row.updated_us,
+                tags=tuple(tags_of[place]),
+            )
+
+
+def _equal(columns: Any, equalities: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    return [and_(columns[name] == text) for name, text in equalities.items()]
+
+
+def _sorted(query: Select[Any], order: Order, columns: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
+    return query.order_by(*(columns[name].asc() if is_up else columns[name].desc() for name, is_up in order))
