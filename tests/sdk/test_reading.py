@@ -79,3 +79,12 @@ def test_reads_without_a_server_say_what_to_start(redis_url: str) -> None:
     mltrail.init(redis_url)
     with pytest.raises(Unavailable, match="mltrail server --log-url"):
         mltrail.get_run("0" * 32)
+
+
+def test_reading_a_folder_without_the_parts_of_a_server_says_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mltrail.init(folder)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=r"pip install 'mltrail\[server\]'"):
+        mltrail.get_run("0" * 32)

@@ -1,0 +1,27 @@
+"""Training scripts that tests run in processes of their own, as people do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+
+class Script:
+    """A training script, run by the real interpreter; it prints its run's id first."""
+
+    def __init__(self, folder: Path, uri: str, body: str) -> None:
+        self.path = folder / "train.py"
+        header = f"import os, signal, sys, threading, time\nimport mltrail\nmltrail.init({uri!r}, exit_timeout_s=5.0)\n"
+        self.path.write_text(header + textwrap.dedent(body))
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start it."""
+        return subprocess.Popen(
+            [sys.executable, str(self.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run([sys.executable, str(self.path)], capture_output=True, text=True, timeout=60, check=False)
