@@ -11,7 +11,7 @@ from mltrail_core.events import EVENT_TYPES, Event
 from mltrail_core.ids import PARTITIONS, ProducerId
 from mltrail_core.record import Actor, Attestation, Record
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -40,7 +40,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of([_events_of(event_type) for event_t
 RECORDS = st.builds(
     Record,
     partition=st.sampled_from(PARTITIONS),
-    producer=st.text(st.characters(codec="utf-8"), min_size=1, max_size=64).map(ProducerId),
+    producer=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=64).map(ProducerId),
     sequence=st.integers(1, 2**53 - 1),
     actor=st.builds(Actor, TEXTS, st.sampled_from(["claimed", "verified"])),
     events=st.lists(EVENTS, max_size=5).map(tuple),

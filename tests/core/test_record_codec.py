@@ -283,6 +283,8 @@ def test_the_frame_is_checked_and_named(frozen: bytes, said: str) -> None:
         (record_of(RunDeleted(-(2**63) - 1, "r")), "beyond 64 bits"),
         (record_of(RunDeleted(1, "\ud800")), "surrogates"),
         (record_of(ParamLogged(1, "r", "k", "\ud800")), "surrogates"),
+        (record_of(RunDeleted(1, "r\0")), "NUL"),
+        (record_of(ParamLogged(1, "r", "k", "v\0")), "NUL"),
         (record_of(ParamLogged(1, "r", "k", "v" * MAX_RECORD_BYTES)), "send fewer events"),
         (Record(Partition("16"), ProducerId("p"), 1, Actor("a"), ()), "partition '16'"),
         (Record(CONTROL, ProducerId(""), 1, Actor("a"), ()), "producer"),

@@ -22,7 +22,7 @@ from mltrail_core.errors import Invalid
 from mltrail_core.events import BY_WIRE_NAME, Event
 from mltrail_core.events.text import ERASED
 from mltrail_core.ids import DEFAULT_WORKSPACE, PARTITIONS, Partition, ProducerId
-from mltrail_core.record.plan import Plan, plan_of
+from mltrail_core.record.plan import Plan, plan_of, refuse_nul
 
 FORMAT_VERSION = 1
 _MAGIC = b"MLT"
@@ -80,6 +80,7 @@ class _Detacher:
         self._salts = salts
 
     def __call__(self, text: str) -> msgpack.ExtType:
+        refuse_nul(text)
         salt = os.urandom(_SALT_BYTES) if self._salts is None else next(self._salts)
         self.detached.append((salt, text))
         # _make: the constructor's checks of what we know cost 4 µs, as much as the rest of the event.
@@ -103,7 +104,7 @@ class _Attacher:
             if type(salt) is bytes and isinstance(text, str):
                 if hashlib.sha256(salt + text.encode()).digest() != stand_in[1]:
                     raise Invalid("a detached text does not match its hash in the record's body")
-                return text
+                return refuse_nul(text)
         raise Invalid("the record's detached part lacks a text or holds one that is not [salt, text]")
 
     def is_exhausted(self) -> bool:
@@ -116,8 +117,8 @@ def freeze_record(record: Record, *, salts: Iterator[bytes] | None = None) -> Fr
     `salts` (16 bytes each) replaces the random source where every process must freeze the same bytes.
 
     Raises:
-        Invalid: the record is larger than `MAX_RECORD_BYTES` (send its events in several), holds a lone surrogate or
-            an integer beyond 64 bits, or names a partition, sequence or producer that no reader would take.
+        Invalid: the record is larger than `MAX_RECORD_BYTES` (send its events in several), holds a lone surrogate, a
+            NUL or an integer beyond 64 bits, or names a partition, sequence or producer that no reader would take.
     """
     _check_header(record.partition, record.producer, record.sequence)
     detach = _Detacher(salts)
@@ -191,6 +192,7 @@ def _check_header(partition: object, producer: object, sequence: object) -> None
         raise Invalid(f"the record names partition {partition!r}; there are 00 to 15 and control")
     if not isinstance(producer, str) or not 1 <= len(producer) <= _MAX_PRODUCER_CHARACTERS:
         raise Invalid(f"the record's producer is {producer!r}; expected 1 to {_MAX_PRODUCER_CHARACTERS} characters")
+    refuse_nul(producer)
     if type(sequence) is not int or not 1 <= sequence < _MAX_SEQUENCE:
         raise Invalid(f"the record's sequence is {sequence!r}; sequences count from 1")
 

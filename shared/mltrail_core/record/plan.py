@@ -111,10 +111,21 @@ def _int64_to_pack(value: Any, _: Detach) -> object:
     return value
 
 
+def refuse_nul(text: str) -> str:
+    """Return the text, which has no NUL; PostgreSQL can't hold one, so no reader takes a record with one.
+
+    Raises:
+        Invalid: it has one.
+    """
+    if "\0" in text:
+        raise Invalid(f"the text {text[:80]!r} holds a NUL character, which the read model can't keep")
+    return text
+
+
 def _text(packed: object, _: Attach) -> str:
     if not isinstance(packed, str):
         raise TypeError("str")
-    return packed
+    return refuse_nul(packed)
 
 
 def _bytes(packed: object, _: Attach) -> bytes:
@@ -125,7 +136,7 @@ def _bytes(packed: object, _: Attach) -> bytes:
 
 _SCALARS: dict[object, _Form] = {
     int: _Form("an integer of 64 bits", _int64_to_pack, _int64),
-    str: _Form("a text", None, _text),
+    str: _Form("a text", lambda text, _: refuse_nul(text), _text),
     bytes: _Form("bytes", None, _bytes),
 }
 
