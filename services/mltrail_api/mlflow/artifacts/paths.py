@@ -13,36 +13,11 @@ from mltrail_core.rules import MAX_PATH_CHARACTERS, path_fault
 
 _SHOWN_CHARACTERS = 200
 _TEXT_EXTENSIONS = frozenset(
-    # fmt: off
-    {
-        "txt",
-        "log",
-        "err",
-        "cfg",
-        "conf",
-        "cnf",
-        "cf",
-        "ini",
-        "properties",
-        "prop",
-        "hocon",
-        "toml",
-        "yaml",
-        "yml",
-        "xml",
-        "json",
-        "js",
-        "py",
-        "py3",
-        "csv",
-        "tsv",
-        "md",
-        "rst",
-        "ipynb",
-        "MLmodel",
-        "MLproject",
-    }
-    # fmt: on
+    re.findall(
+        r"\w+",
+        "txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 csv tsv md rst ipynb "
+        "MLmodel MLproject",
+    )
 )
 """What MLflow serves as plain text (`mlflow.utils.mime_type_utils`)."""
 
@@ -100,7 +75,7 @@ def _refuse(path: str) -> None:
         decoded = unquote(path)
         while decoded != path and fault is None:
             path, decoded = decoded, unquote(decoded)
-            if "\0" in path or "\\" in path or path.startswith("/") or ".." in path.split("/"):
+            if "\0" in path or "\\" in path or not {"", ".."}.isdisjoint(path.rstrip("/").split("/")):
                 fault = f"percent-decoded it is {path!r}, which leads out of the root"
     if fault is not None:
         raise Invalid(f"Invalid path {_shown(path)}: {fault[: MAX_PATH_CHARACTERS + 200]}; name a relative path")
