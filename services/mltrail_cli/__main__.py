@@ -12,6 +12,11 @@ from mltrail_core.errors import MltrailError
 _MODULE_OF = {
     "server": "mltrail_cli.server.command",
     "ui": "mltrail_cli.server.command",
+    "experiments": "mltrail_cli.experiments",
+    "runs": "mltrail_cli.runs.command",
+    "artifacts": "mltrail_cli.artifacts",
+    "log": "mltrail_cli.log",
+    "rebuild": "mltrail_cli.rebuilding",
 }
 """Where each command lives. Only the module of the command that was called is imported: a server answers at once."""
 

@@ -76,14 +76,15 @@ async def delivery(
     """
     services: Services = request.app.state.services
     freshness = EVENTUAL if consistency == "eventual" else freshness_of(run_id)
-    seen = await services.visibility.read(lambda connection: _delivery(connection, run_id), freshness)
+    seen = await services.visibility.read(lambda connection: load_delivery(connection, run_id), freshness)
     if seen.value is None:
         raise NotFound(f"Run with id={run_id[:300]} not found")
     response.headers[CONSISTENCY_HEADER] = "current" if seen.is_current else "stale"
     return seen.value
 
 
-def _delivery(connection: Connection, run_id: str) -> Delivery | None:
+def load_delivery(connection: Connection, run_id: str) -> Delivery | None:
+    """Return what arrived of the run, or None when there is neither a run nor a producer of that id."""
     rows = connection.execute(
         select(producers).where(producers.c.run_id == run_id).order_by(producers.c.opened_us, producers.c.producer)
     )

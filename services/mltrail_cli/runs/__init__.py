@@ -1,0 +1,1 @@
+"""`mltrail runs`: lists of runs, one run with its delivery, and who changed it."""
