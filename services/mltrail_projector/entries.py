@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from mltrail_core.errors import Invalid
 from mltrail_core.events import Event, MetricsLogged, ProducerClosed
+from mltrail_core.events.home import home_of
+from mltrail_core.ids import Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
 from mltrail_core.record import Record, decode_record, identity_hash
@@ -70,6 +72,7 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
             record.producer,
         )
         try:
+            _refuse_stranger(event, entry.partition)
             handle(event, fold, place)
         except Reject as rejection:
             _put_rejection(fold, entry, record, number, subject_of(event), event.WIRE_NAME, rejection)
@@ -79,6 +82,13 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
         if subject is not None and not isinstance(event, MetricsLogged | ProducerClosed):
             change: Row = {"subject": subject, "partition": entry.partition, "index": entry.index}
             fold.rows.put(tables.changes, change)
+
+
+def _refuse_stranger(event: Event, partition: Partition) -> None:
+    home = home_of(event)
+    if home is not None and home != partition:
+        message = f"{event.WIRE_NAME} of {subject_of(event)} belongs to partition {home}, not to {partition}"
+        raise Reject(Reason.WRONG_PARTITION, message)
 
 
 def _reject_record(fold: Fold, entry: LogEntry, record: Record | None, reason: Reason, message: str) -> None:

@@ -104,9 +104,14 @@ def test_deleted_run_takes_no_writes_until_restored(log: EventLog, read_model: R
     assert len(reasons(read_model)) == 1
 
 
-def test_unknown_run_takes_no_writes(log: EventLog, read_model: ReadModel) -> None:
-    project(log, read_model, metrics(RUN, "loss", 1.0), TagSet(1, RUN, "a", "b"))
-    assert reasons(read_model) == [("metrics_logged", "unknown_subject"), ("tag_set", "unknown_subject")]
+def test_what_came_before_the_run_was_created_is_kept(log: EventLog, read_model: ReadModel) -> None:
+    project(log, read_model, metrics(RUN, "loss", 1.0), TagSet(1, RUN, "mlflow.runName", "early"))
+    assert row(read_model, tables.runs)["experiment_id"] == ""
+    project(log, read_model, BEGUN, BEGUN)
+    run = row(read_model, tables.runs)
+    assert (run["experiment_id"], run["name"], run["user"], run["started_us"]) == ("0", "early", "ann", 1)
+    assert row(read_model, tables.metric_summaries)["logged_points"] == 1
+    assert reasons(read_model) == [("run_created", "already_exists")]
 
 
 def test_name_tag_and_name_of_a_run_are_one(log: EventLog, read_model: ReadModel) -> None:
@@ -234,3 +239,9 @@ def test_changes_name_the_records_that_touched_a_subject(log: EventLog, read_mod
     project(log, read_model, metrics(RUN, "loss", 1.0))
     project(log, read_model, TagSet(1, RUN, "a", "b"), TagSet(2, OTHER_RUN, "a", "b"))
     assert [found["index"] for found in rows(read_model, tables.changes)] == [1, 3]
+
+
+def test_event_of_a_run_of_another_partition_is_rejected(log: EventLog, read_model: ReadModel) -> None:
+    project(log, read_model, BEGUN, TagSet(2, OTHER_RUN, "a", "b"))
+    project_control(log, read_model, BEGUN)
+    assert reasons(read_model) == [("tag_set", "wrong_partition"), ("run_created", "wrong_partition")]

@@ -35,35 +35,34 @@ from mltrail_projector.rows import Row
 
 RUN_NAME_TAG = "mlflow.runName"
 """MLflow keeps the run's name in this tag too: setting one sets the other."""
+UNANNOUNCED = ""
+"""The experiment of a run that was written to before `run_created` came: ranks of one run race to the log."""
 
 
 def created(event: RunCreated, fold: Fold, place: Place) -> None:
-    """A run begins. Whether its experiment exists is not asked here: that is another partition's."""
-    if fold.rows.get(tables.runs, event.run_id) is not None:
+    """A run begins, or one that others wrote to before it began is announced. Whether its experiment exists is not
+    asked here: that is another partition's."""
+    early = fold.rows.get(tables.runs, event.run_id)
+    if early is not None and early["experiment_id"] != UNANNOUNCED:
         raise Reject(Reason.ALREADY_EXISTS, f"there is a run {event.run_id} already")
-    fold.rows.put(
+    row = _unannounced(event.run_id, place) if early is None else early
+    name = row["name"] or event.name
+    fold.rows.update(
         tables.runs,
-        {
-            "run_id": event.run_id,
-            "experiment_id": event.experiment_id,
-            "name": event.name,
-            "user": event.user,
-            "status": "RUNNING",
-            "started_us": event.started_us,
-            "ended_us": None,
-            "is_deleted": False,
-            "deleted_us": None,
-            "created_us": place.appended_us,
-            "actor": place.actor,
-            "actor_known": place.actor_known,
-        },
+        row,
+        experiment_id=event.experiment_id,
+        name=name,
+        user=event.user,
+        started_us=event.started_us,
+        actor=place.actor,
+        actor_known=place.actor_known,
     )
-    fold.rows.put(tables.tags, {"run_id": event.run_id, "key": RUN_NAME_TAG, "value": event.name})
+    fold.rows.put(tables.tags, {"run_id": event.run_id, "key": RUN_NAME_TAG, "value": name})
 
 
 def renamed(event: RunRenamed, fold: Fold, place: Place) -> None:
     """The run and its name tag have this name."""
-    row = _active(fold, event.run_id)
+    row = _active(fold, event.run_id, place)
     fold.rows.update(tables.runs, row, name=event.name)
     fold.rows.put(tables.tags, {"run_id": event.run_id, "key": RUN_NAME_TAG, "value": event.name})
 
@@ -72,21 +71,21 @@ def status_changed(event: RunStatusChanged, fold: Fold, place: Place) -> None:
     """The run has this status and, where one is given, this end."""
     if event.status not in RUN_STATUSES:
         raise Reject(Reason.INVALID, f"{event.status!r} is no status of a run; expected one of {RUN_STATUSES}")
-    row = _active(fold, event.run_id)
+    row = _active(fold, event.run_id, place)
     ended_us = row["ended_us"] if event.ended_us is None else event.ended_us
     fold.rows.update(tables.runs, row, status=event.status, ended_us=ended_us)
 
 
 def deleted(event: RunDeleted, fold: Fold, place: Place) -> None:
     """The run counts as deleted; deleting it again changes nothing."""
-    row = _known(fold, event.run_id)
+    row = _known(fold, event.run_id, place)
     if not row["is_deleted"]:
         fold.rows.update(tables.runs, row, is_deleted=True, deleted_us=place.appended_us)
 
 
 def restored(event: RunRestored, fold: Fold, place: Place) -> None:
     """The run is active; restoring an active run changes nothing."""
-    row = _known(fold, event.run_id)
+    row = _known(fold, event.run_id, place)
     fold.rows.update(tables.runs, row, is_deleted=False, deleted_us=None)
 
 
@@ -94,7 +93,7 @@ def tag_set(event: TagSet, fold: Fold, place: Place) -> None:
     """The tag has this value; the name tag names the run."""
     refuse(Reason.INVALID, key_fault(event.key))
     refuse(Reason.INVALID, text_fault(f"value of tag {event.key!r}", event.value, MAX_TAG_CHARACTERS))
-    row = _active(fold, event.run_id)
+    row = _active(fold, event.run_id, place)
     fold.rows.put(tables.tags, {"run_id": event.run_id, "key": event.key, "value": event.value})
     if event.key == RUN_NAME_TAG:
         fold.rows.update(tables.runs, row, name=event.value)
@@ -102,7 +101,7 @@ def tag_set(event: TagSet, fold: Fold, place: Place) -> None:
 
 def tag_deleted(event: TagDeleted, fold: Fold, place: Place) -> None:
     """The tag is gone."""
-    _active(fold, event.run_id)
+    _active(fold, event.run_id, place)
     if fold.rows.get(tables.tags, event.run_id, event.key) is None:
         raise Reject(Reason.NOT_THERE, f"run {event.run_id} has no tag {event.key!r}")
     fold.rows.delete(tables.tags, event.run_id, event.key)
@@ -112,7 +111,7 @@ def param_logged(event: ParamLogged, fold: Fold, place: Place) -> None:
     """The param has this value, for ever."""
     refuse(Reason.INVALID, key_fault(event.key))
     refuse(Reason.INVALID, text_fault(f"value of param {event.key!r}", event.value, MAX_PARAM_CHARACTERS))
-    _active(fold, event.run_id)
+    _active(fold, event.run_id, place)
     known = fold.rows.get(tables.params, event.run_id, event.key)
     if known is None:
         fold.rows.put(tables.params, {"run_id": event.run_id, "key": event.key, "value": event.value})
@@ -131,7 +130,7 @@ def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
         refuse(Reason.INVALID, key_fault(key))
     if len(set(event.keys)) != len(event.keys):
         raise Reject(Reason.INVALID, "a key stands twice in the dictionary of a metric block")
-    _active(fold, event.run_id)
+    _active(fold, event.run_id, place)
     fold.points.add(event.run_id, place.index, block)
     if event.model_id is not None:
         _link_to_model(event, block, fold)
@@ -139,7 +138,7 @@ def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
 
 def dataset_input_logged(event: DatasetInputLogged, fold: Fold, place: Place) -> None:
     """The run read this dataset; saying it again with other tags replaces them."""
-    _active(fold, event.run_id)
+    _active(fold, event.run_id, place)
     fold.rows.put(
         tables.dataset_inputs,
         {
@@ -157,13 +156,13 @@ def dataset_input_logged(event: DatasetInputLogged, fold: Fold, place: Place) ->
 
 def model_input_logged(event: ModelInputLogged, fold: Fold, place: Place) -> None:
     """The run read this logged model."""
-    _active(fold, event.run_id)
+    _active(fold, event.run_id, place)
     fold.rows.put(tables.model_inputs, {"run_id": event.run_id, "model_id": event.model_id})
 
 
 def model_output_logged(event: ModelOutputLogged, fold: Fold, place: Place) -> None:
     """The run produced this logged model at this step."""
-    _active(fold, event.run_id)
+    _active(fold, event.run_id, place)
     output: Row = {"run_id": event.run_id, "model_id": event.model_id, "step": event.step}
     fold.rows.put(tables.model_outputs, output)
 
@@ -185,15 +184,35 @@ def _link_to_model(event: MetricsLogged, block: MetricBlock, fold: Fold) -> None
         )
 
 
-def _known(fold: Fold, run_id: str) -> Row:
+def _known(fold: Fold, run_id: str, place: Place) -> Row:
+    """Return the run's row; nothing that a producer said is lost only because it came before the run's creation."""
     row = fold.rows.get(tables.runs, run_id)
-    if row is None:
-        raise Reject(Reason.UNKNOWN_SUBJECT, f"there is no run {run_id}")
+    if row is not None:
+        return row
+    row = _unannounced(run_id, place)
+    fold.rows.put(tables.runs, row)
     return row
 
 
-def _active(fold: Fold, run_id: str) -> Row:
-    row = _known(fold, run_id)
+def _unannounced(run_id: str, place: Place) -> Row:
+    return {
+        "run_id": run_id,
+        "experiment_id": UNANNOUNCED,
+        "name": "",
+        "user": "",
+        "status": "RUNNING",
+        "started_us": place.appended_us,
+        "ended_us": None,
+        "is_deleted": False,
+        "deleted_us": None,
+        "created_us": place.appended_us,
+        "actor": place.actor,
+        "actor_known": place.actor_known,
+    }
+
+
+def _active(fold: Fold, run_id: str, place: Place) -> Row:
+    row = _known(fold, run_id, place)
     if row["is_deleted"]:
         raise Reject(Reason.SUBJECT_DELETED, f"run {run_id} is deleted; restore it to write to it")
     return row

@@ -1,0 +1,73 @@
+"""The one partition in which an event may stand: rows of a subject are written by the fold of one partition only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mltrail_core.events import (
+    ArtifactDeleted,
+    ArtifactStored,
+    Event,
+    ExperimentCreated,
+    ExperimentDeleted,
+    ExperimentEnsured,
+    ExperimentRenamed,
+    ExperimentRestored,
+    ExperimentTagDeleted,
+    ExperimentTagSet,
+    LoggedModelCreated,
+    LoggedModelFinalized,
+    LoggedModelParamLogged,
+    LoggedModelTagDeleted,
+    LoggedModelTagSet,
+    ModelVersionCreated,
+    ProducerClosed,
+    ProducerOpened,
+    RegisteredModelCreated,
+)
+from mltrail_core.events.artifact import LOOSE_FILES
+from mltrail_core.ids import CONTROL, Partition, partition_of
+
+_IN_CONTROL = frozenset(
+    {
+        ExperimentCreated,
+        ExperimentDeleted,
+        ExperimentEnsured,
+        ExperimentRenamed,
+        ExperimentRestored,
+        ExperimentTagDeleted,
+        ExperimentTagSet,
+        ModelVersionCreated,
+        RegisteredModelCreated,
+    }
+)
+_ANYWHERE = frozenset({ProducerOpened, ProducerClosed})
+_SUBJECT: dict[type[Event], Callable[[Any], str]] = {
+    ArtifactStored: lambda event: artifact_subject(event.owner, event.path),
+    ArtifactDeleted: lambda event: artifact_subject(event.owner, event.path),
+    LoggedModelCreated: lambda event: event.model_id,
+    LoggedModelFinalized: lambda event: event.model_id,
+    LoggedModelParamLogged: lambda event: event.model_id,
+    LoggedModelTagDeleted: lambda event: event.model_id,
+    LoggedModelTagSet: lambda event: event.model_id,
+}
+
+
+def home_of(event: Event) -> Partition | None:
+    """Return the partition that the event belongs to; None for events of producers, which stand anywhere."""
+    kind = type(event)
+    if kind in _IN_CONTROL:
+        return CONTROL
+    if kind in _ANYWHERE:
+        return None
+    return partition_of(_SUBJECT.get(kind, _run_id)(event))
+
+
+def _run_id(event: Any) -> str:
+    return str(event.run_id)
+
+
+def artifact_subject(owner: str, path: str) -> str:
+    """Return what decides the partition of an artifact: its owner, or the path itself for those that have none."""
+    return f"{LOOSE_FILES}/{path}" if owner == LOOSE_FILES else owner
