@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -144,7 +145,7 @@ def test_what_holds_data_has_a_volume_and_all_restart_and_wait_for_what_they_nee
     assert {name for name, service in services.items() if not service.volumes} == {"api", "projector", "jobs"}
     for service in services.values():
         assert service.restart == "unless-stopped", service.name
-        assert service.is_ours or service.healthcheck, service.name
+        assert service.healthcheck, service.name
         if service.is_ours:
             assert service.depends_on == dict.fromkeys(("valkey", "postgres", "s3"), "service_healthy")
 
@@ -235,7 +236,8 @@ class MltrailServer(servers.Server):
             for there, here in at.values():
                 environment[name] = environment[name].replace(there, here)
         path = f"{installed}{os.pathsep}{os.environ['PATH']}"
-        super().__init__(folder, port, env={**environment, "PATH": path, "AWS_EC2_METADATA_DISABLED": "true"})
+        self.environment = {**environment, "AWS_EC2_METADATA_DISABLED": "true"}
+        super().__init__(folder, port, env={**self.environment, "PATH": path})
         command = list(service.command)
         if "--port" in command:
             command[command.index("--port") + 1] = str(port)
@@ -361,14 +363,41 @@ def test_jobs_leave_their_queue_beside_the_log(stack: Stack) -> None:
         _wait_for(lambda: bool(client.exists("rq:queues")))
 
 
-def test_the_health_check_of_the_api_is_a_command_that_succeeds_only_while_it_answers(
-    stack: Stack, services: dict[str, Service], installed: Path
+@pytest.mark.parametrize("name", ["api", "projector", "jobs"])
+def test_a_health_check_succeeds_only_while_the_service_has_what_it_needs(
+    stack: Stack, services: dict[str, Service], installed: Path, name: str
 ) -> None:
-    kind, program, *arguments = services["api"].healthcheck
-    assert (kind, program) == ("CMD", "python")
-    for port, status in ((stack.api.port, 0), (servers.free_port(), 1)):
-        words = [word.replace(f":{PORTS['api']}/", f":{port}/") for word in arguments]
-        assert subprocess.run([installed / "python", *words], capture_output=True).returncode == status
+    server = {"api": stack.api, "projector": stack.projector, "jobs": stack.jobs}[name]
+    nobody = f"127.0.0.1:{servers.free_port()}"
+    kind, *words = services[name].healthcheck
+    at_server = [word.replace(f"127.0.0.1:{PORTS['api']}", f"127.0.0.1:{server.port}") for word in words]
+    at_nobody = [word.replace(f"127.0.0.1:{PORTS['api']}", nobody) for word in words]
+    elsewhere = server.environment | {"MLTRAIL_LOG_URL": f"redis://{nobody}/0"}
+    for command, environment, is_healthy in (
+        (at_server, server.environment, True),
+        (at_nobody, elsewhere, False),
+    ):
+        done = subprocess.run(
+            command[0] if kind == "CMD-SHELL" else command,
+            shell=kind == "CMD-SHELL",
+            env={**environment, "PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode == 0) == is_healthy, done.stdout + done.stderr
+
+
+def test_the_projectors_health_check_fails_when_a_partition_is_halted(
+    services: dict[str, Service], installed: Path
+) -> None:
+    _, command = services["projector"].healthcheck
+    judge = command.partition("|")[2]
+    for halted, status in ((None, 0), ("index 7: KeyError: 'x'", 1)):
+        told = json.dumps({"partitions": [{"halted": None}, {"halted": halted}]})
+        done = subprocess.run(
+            judge, shell=True, input=told, text=True, env={"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"}
+        )
+        assert done.returncode == status
 
 
 def _made(folder: Path) -> Path:
