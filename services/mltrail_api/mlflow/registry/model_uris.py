@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mltrail_core.errors import Invalid
 
@@ -42,13 +42,21 @@ class AliasUri:
 ModelUri = LoggedModelUri | VersionUri | LatestUri | AliasUri
 
 
+def split_uri(uri: str) -> SplitResult:
+    """Return the parts of a URI; `Invalid` when it can't be taken apart (a host with one bracket, say)."""
+    try:
+        return urlsplit(uri, allow_fragments=False)
+    except ValueError as error:
+        raise Invalid(f"{uri[:300]!r} is not a URI: {error}") from error
+
+
 def parse_model_uri(uri: str) -> ModelUri:
     """Return what a `models:/` URI names.
 
     Raises:
         Invalid: it names nothing.
     """
-    path = urlsplit(uri, allow_fragments=False).path
+    path = split_uri(uri).path
     parts = path.removeprefix("/").split("/")
     if not path.startswith("/") or len(parts) > 2 or not all(part.strip() for part in parts):
         raise Invalid(

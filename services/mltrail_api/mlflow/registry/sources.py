@@ -10,11 +10,18 @@ import posixpath
 import re
 from dataclasses import dataclass
 from typing import assert_never
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 from mltrail_api.mlflow.artifacts.queries import run_artifact_uri
 from mltrail_api.mlflow.logged_models.queries import ModelView, load_model
-from mltrail_api.mlflow.registry.model_uris import AliasUri, LatestUri, LoggedModelUri, VersionUri, parse_model_uri
+from mltrail_api.mlflow.registry.model_uris import (
+    AliasUri,
+    LatestUri,
+    LoggedModelUri,
+    VersionUri,
+    parse_model_uri,
+    split_uri,
+)
 from mltrail_api.mlflow.registry.names import stage_named, version_number
 from mltrail_api.mlflow.registry.queries import VersionView, load_registered_model, load_version
 from mltrail_api.mlflow.registry.requests import CreateModelVersion
@@ -43,9 +50,9 @@ async def resolve_source(services: Services, request: CreateModelVersion) -> Sou
         NotFound: a `models:/` source names what is not there.
     """
     uri, run_id, model_id = request.source, request.run_id or None, request.model_id or None
-    scheme = urlsplit(uri).scheme
+    scheme = split_uri(uri).scheme
     if scheme == "models":
-        if urlsplit(uri).netloc:
+        if split_uri(uri).netloc:
             raise Invalid(f"Invalid model version source: '{uri}'. Registered model sources must use this registry.")
         named = parse_model_uri(uri)
         if not isinstance(named, LoggedModelUri):
@@ -62,7 +69,7 @@ async def resolve_source(services: Services, request: CreateModelVersion) -> Sou
             raise _outside(uri, "model_id")
         return Source(uri, uri, run_id or model.source_run_id, model_id)
     if scheme == "runs":
-        if urlsplit(uri).netloc or run_id is None or urlsplit(uri).path.lstrip("/").partition("/")[0] != run_id:
+        if split_uri(uri).netloc or run_id is None or split_uri(uri).path.lstrip("/").partition("/")[0] != run_id:
             raise _outside(uri, "run_id")
     elif _is_guarded(uri):
         root = None if run_id is None else await _run_root(services, run_id)
@@ -124,7 +131,7 @@ async def _run_root(services: Services, run_id: str) -> str | None:
 
 
 def _is_local(uri: str) -> bool:
-    return urlsplit(uri).scheme in ("", "file")
+    return split_uri(uri).scheme in ("", "file")
 
 
 def _is_guarded(uri: str) -> bool:
@@ -146,7 +153,7 @@ def _is_within(uri: str, root: str) -> bool:
 
 
 def _parts(uri: str) -> tuple[str, str, tuple[str, ...]]:
-    split = urlsplit(uri)
+    split = split_uri(uri)
     parts = (_decoded(part) for part in split.path.split("/") if part)
     return split.scheme.lower(), split.netloc.lower(), tuple(part for part in parts if part != ".")
 
@@ -161,7 +168,7 @@ def _refuse_relative(uri: str) -> None:
     decoded = uri
     while (again := unquote_plus(decoded)) != decoded:
         decoded = again
-    path = re.sub(r"/+", "/", urlsplit(decoded).path.rstrip("/"))
+    path = re.sub(r"/+", "/", split_uri(decoded).path.rstrip("/"))
     is_clean = not path or (path.startswith("/") and posixpath.normpath(path) == path)
     if "\0" in decoded or ".." in decoded.split("/") or not is_clean:
         raise Invalid(
