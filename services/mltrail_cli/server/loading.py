@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from mltrail_api.app import create_app
+from mltrail_api.pages.endpoints import router
 from mltrail_api.services import compose, mltrail_version
 from mltrail_cli.composition import Ports, open_ports
 from mltrail_cli.server.background import Background
@@ -58,5 +59,5 @@ class Loader:
 
 
 def application(ports: Ports) -> FastAPI:
-    """Return the API on these ports."""
-    return create_app(compose(ports.log, ports.read_model, ports.artifacts))
+    """Return the API and the pages on these ports."""
+    return create_app(compose(ports.log, ports.read_model, ports.artifacts), pages=router)
