@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mltrail_core.errors import Invalid
 from mltrail_jobs.places import Places
 from mltrail_jobs.uploads import sweep_unfinished_uploads
-from mltrail_jobs.verification import Slice, verify_artifacts
+from mltrail_jobs.verification import verify_artifacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ def perform(name: str, arguments: Sequence[int]) -> dict[str, int]:
     match name, list(arguments):
         case "sweep_unfinished_uploads", []:
             return {"swept": sweep_unfinished_uploads(here.places.artifacts_url)}
-        case "verify_artifacts", [int(number), int(count)]:
+        case "verify_artifacts", [int(round_number)]:
             found = verify_artifacts(
-                here.places.store_url, here.places.artifacts_url, Slice(number, count), should_stop=here.stop.is_set
+                here.places.store_url, here.places.artifacts_url, round_number, should_stop=here.stop.is_set
             )
             return {"checked": found.checked, "missing": len(found.missing), "corrupt": len(found.corrupt)}
     raise Invalid(f"job {name!r} with arguments {list(arguments)} is not known to this version of mltrail")

@@ -1,12 +1,12 @@
-"""Which jobs are due: a function of read model and clock, so that a queue which forgets them is told again."""
+"""Which jobs are due: computed, never stored, so that a queue which forgets them is told again.
+
+The jobs there are follow from the clock alone. Those that will follow from the log (webhooks, gc) are found here too.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-
-from mltrail_core.readmodel.store import ReadModel
-from mltrail_jobs.verification import slice_count
 
 JobName = Literal["sweep_unfinished_uploads", "verify_artifacts"]
 
@@ -27,19 +27,15 @@ class DueJob:
     """How long the round lasts, and so how long its id has to be remembered."""
 
 
-def find_due_jobs(read_model: ReadModel, now_us: int) -> list[DueJob]:
+def find_due_jobs(now_us: int) -> list[DueJob]:
     """Return the jobs of the rounds that `now_us` lies in.
 
     A round in which nobody worked is not made up for: the next sweep does all, and a slice of artifacts that was
     missed comes again when all others have been.
-
-    Raises:
-        Unavailable: the read model can't be reached.
     """
-    slices = slice_count(read_model)
     sweep_round = now_us // (SWEEP_EVERY_S * 1_000_000)
     verify_round = now_us // (VERIFY_EVERY_S * 1_000_000)
     return [
         DueJob(f"sweep_unfinished_uploads-{sweep_round}", "sweep_unfinished_uploads", (), SWEEP_EVERY_S),
-        DueJob(f"verify_artifacts-{verify_round}", "verify_artifacts", (verify_round % slices, slices), VERIFY_EVERY_S),
+        DueJob(f"verify_artifacts-{verify_round}", "verify_artifacts", (verify_round,), VERIFY_EVERY_S),
     ]

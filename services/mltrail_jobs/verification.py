@@ -69,8 +69,8 @@ class Verification:
     corrupt: tuple[ExpectedBlob, ...]
 
 
-def slice_count(read_model: ReadModel) -> int:
-    """Return into how many slices all blobs that the read model names are cut, so that each is a bounded round."""
+def slice_of_round(read_model: ReadModel, round_number: int) -> Slice:
+    """Return the part of all blobs that a round looks at, so small that every round is bounded."""
     blobs = (
         select(artifact_versions.c.sha256, func.max(artifact_versions.c.size_bytes).label("size_bytes"))
         .where(artifact_versions.c.sha256.is_not(None))
@@ -78,27 +78,29 @@ def slice_count(read_model: ReadModel) -> int:
         .subquery()
     )
     with read_model.reading() as connection:
-        found = connection.execute(
+        count, size_bytes = connection.execute(
             select(func.count(), func.coalesce(func.sum(blobs.c.size_bytes), 0)).select_from(blobs)
-        )
-        count, size_bytes = found.one()
+        ).one()
     rounds = max(int(count) / BLOBS_PER_ROUND, int(size_bytes) / BYTES_PER_ROUND)
     slices = 1
     while slices < rounds and slices < 1 << _SLICE_BITS_MAX:
         slices *= 2
-    return slices
+    return Slice(round_number % slices, slices)
 
 
 def verify_artifacts(
-    store_url: str, artifacts_url: str, part: Slice, *, should_stop: Callable[[], bool] = lambda: False
+    store_url: str, artifacts_url: str, round_number: int, *, should_stop: Callable[[], bool] = lambda: False
 ) -> Verification:
-    """Hash every blob of `part` that the read model names, of overwritten and deleted paths too, and log the damaged.
+    """Hash the round's slice of all blobs that the read model names, also for paths that were overwritten or deleted.
+
+    What is missing or corrupt is logged as an error, each with a run and path that name it. Idempotent.
 
     Raises:
         Interrupted: `should_stop` became true.
         Unavailable: read model or store failed.
     """
     with contextlib.closing(open_read_model(store_url)) as read_model:
+        part = slice_of_round(read_model, round_number)
         expected = _expected_blobs(read_model, part)
     checked_bytes = 0
     missing: list[ExpectedBlob] = []

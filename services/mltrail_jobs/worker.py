@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 
@@ -10,7 +9,6 @@ import structlog
 
 from mltrail_core.clock import now_us
 from mltrail_core.errors import MltrailError, Unavailable
-from mltrail_core.readmodel.store import ReadModel, open_read_model
 from mltrail_jobs.perform import perform, working_at
 from mltrail_jobs.places import Places
 from mltrail_jobs.queue import open_queue
@@ -19,7 +17,6 @@ from mltrail_jobs.verification import Interrupted
 
 POLL_S = 10.0
 """How often due work is looked for; the first time after as long, so that a server's start is not slowed down."""
-RETRY_S = 30.0
 _REDIS_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://")
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.jobs")
@@ -37,19 +34,15 @@ def run_jobs(
     with working_at(places, stop):
         while not stop.wait(poll_s):
             try:
-                with contextlib.closing(open_read_model(places.store_url)) as read_model:
-                    run(places, read_model, stop, poll_s, clock_us)
+                run(places.log_url, stop, poll_s, clock_us)
             except Unavailable as error:
                 logger.warning("jobs wait", action="jobs_wait", error=str(error))
-                stop.wait(RETRY_S if poll_s == POLL_S else poll_s)
 
 
-def _run_queued(
-    places: Places, read_model: ReadModel, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]
-) -> None:
-    with open_queue(places.log_url) as queue:
+def _run_queued(log_url: str, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]) -> None:
+    with open_queue(log_url) as queue:
         while not stop.is_set():
-            for job in find_due_jobs(read_model, clock_us()):
+            for job in find_due_jobs(clock_us()):
                 if queue.enqueue(job):
                     logger.info("job is due", action="job_enqueued", job_id=job.job_id)
             while not stop.is_set() and queue.work_one():
@@ -57,12 +50,10 @@ def _run_queued(
             stop.wait(poll_s)
 
 
-def _run_in_process(
-    places: Places, read_model: ReadModel, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]
-) -> None:
+def _run_in_process(_: str, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]) -> None:
     done: set[str] = set()
     while not stop.is_set():
-        due = find_due_jobs(read_model, clock_us())
+        due = find_due_jobs(clock_us())
         done &= {job.job_id for job in due}
         for job in due:
             if job.job_id in done or stop.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -13,13 +14,12 @@ from structlog.testing import capture_logs
 from mltrail_core.clock import now_us
 from mltrail_core.events import ArtifactDeleted
 from mltrail_core.readmodel.store import open_read_model
-from mltrail_jobs import sweeper, verification
-from mltrail_jobs.sweeper import find_due_jobs
+from mltrail_jobs import verification
 from mltrail_jobs.uploads import sweep_unfinished_uploads
-from mltrail_jobs.verification import Interrupted, Slice, slice_count, verify_artifacts
+from mltrail_jobs.verification import Interrupted, Slice, slice_of_round, verify_artifacts
 from tests.jobs.deployment import RUN, Deployment, deployment_at
 
-ALL = Slice(0, 1)
+ROUND = 1_234_567
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -32,7 +32,7 @@ def deployment(tmp_path: Path, request: pytest.FixtureRequest) -> Deployment:
 def test_artifacts_as_they_were_stored_are_all_checked_and_none_reported(deployment: Deployment) -> None:
     deployment.store({"a.txt": b"a" * 10, "b.bin": b"b" * 5, "empty": b""})
     with capture_logs() as lines:
-        found = verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ALL)
+        found = verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ROUND)
     assert (found.checked, found.checked_bytes, found.missing, found.corrupt) == (3, 15, (), ())
     assert [line["log_level"] for line in lines] == ["info"]
 
@@ -43,7 +43,7 @@ def test_a_missing_a_changed_and_a_cut_artifact_are_reported_by_path(deployment:
     (deployment.blobs / hashes["models/changed"]).write_bytes(b"behind")
     (deployment.blobs / hashes["cut"]).write_bytes(b"who")
     with capture_logs() as lines:
-        found = verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ALL)
+        found = verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ROUND)
     assert [blob.path for blob in found.missing] == ["gone"]
     assert {blob.path for blob in found.corrupt} == {"models/changed", "cut"}
     reported = {(line["action"], line.get("owner"), line.get("path")) for line in lines if line["log_level"] == "error"}
@@ -60,14 +60,14 @@ def test_what_a_path_held_before_it_was_overwritten_or_deleted_is_checked_too(de
     deployment.store({"model": b"second"})
     deployment.append([ArtifactDeleted(now_us(), RUN, "model")])
     (deployment.blobs / before).unlink()
-    found = verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ALL)
+    found = verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ROUND)
     assert (found.checked, [blob.sha256 for blob in found.missing]) == (2, [before])
 
 
 def test_a_round_that_is_told_to_stop_leaves_soon_and_says_so(deployment: Deployment) -> None:
     deployment.store({"one": b"1", "two": b"2"})
     with pytest.raises(Interrupted):
-        verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ALL, should_stop=lambda: True)
+        verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, ROUND, should_stop=lambda: True)
 
 
 @pytest.mark.parametrize("bound", [("BLOBS_PER_ROUND", 3), ("BYTES_PER_ROUND", 30)])
@@ -77,18 +77,12 @@ def test_as_many_rounds_as_slices_check_every_artifact_once(
     monkeypatch.setattr(verification, *bound)
     deployment = deployment_at(tmp_path)
     deployment.store({f"file {number}": b"%010d" % number for number in range(20)})
-    read_model = open_read_model(deployment.places.store_url)
-    slices = slice_count(read_model)
+    with contextlib.closing(open_read_model(deployment.places.store_url)) as read_model:
+        slices = slice_of_round(read_model, ROUND).count
     assert slices == 8
-    any_round = 1_234_567
-    parts = []
-    for number in range(any_round, any_round + slices):
-        due = find_due_jobs(read_model, number * sweeper.VERIFY_EVERY_S * 1_000_000)
-        [part] = [job.arguments for job in due if job.name == "verify_artifacts"]
-        parts.append(Slice(*part))
-    read_model.close()
     checked = [
-        verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, part).checked for part in parts
+        verify_artifacts(deployment.places.store_url, deployment.places.artifacts_url, round_number).checked
+        for round_number in range(ROUND, ROUND + slices)
     ]
     assert sum(checked) == 20
     assert max(checked) < 20
