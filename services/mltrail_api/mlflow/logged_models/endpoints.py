@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
 from mltrail_api.mlflow.experiments.active import active_experiment
 from mltrail_api.mlflow.limits import param_text, refuse, refuse_key, refuse_twice, tag_text
@@ -21,7 +23,7 @@ from mltrail_api.mlflow.logged_models.view import model_json
 from mltrail_api.mlflow.runs.names import random_run_name
 from mltrail_api.mlflow.wire import KeyValue
 from mltrail_api.services import Services
-from mltrail_api.visibility import EVENTUAL, freshness_of
+from mltrail_api.visibility import EVENTUAL, SEARCH, Seen, freshness_of
 from mltrail_core.clock import now_us
 from mltrail_core.errors import Invalid, NotFound
 from mltrail_core.events import (
@@ -80,9 +82,15 @@ async def create(services: Services, request: CreateLoggedModel, caller: Caller)
 
 async def get(services: Services, request: LoggedModelById, caller: Caller) -> Answer:
     """Answer a logged model with its params, tags and metrics."""
-    seen = await services.visibility.read(
-        lambda connection: load_model(connection, request.model_id), caller.asks_for(freshness_of(request.model_id))
-    )
+
+    def query(connection: Connection) -> ModelView | None:
+        return load_model(connection, request.model_id)
+
+    # Any run may have logged metrics for it, so that any partition counts: waited for as briefly as for a search.
+    seen = await services.visibility.read(query, caller.asks_for(SEARCH))
+    if not seen.is_current:
+        own = await services.visibility.read(query, caller.asks_for(freshness_of(request.model_id)))
+        seen = Seen(own.value, is_current=False)
     if seen.value is None:
         raise model_not_found(request.model_id)
     return seen_answer(seen, {"model": model_json(seen.value)})
