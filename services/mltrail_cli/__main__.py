@@ -12,6 +12,7 @@ from mltrail_core.errors import MltrailError
 _MODULE_OF = {
     "server": "mltrail_cli.server.command",
     "ui": "mltrail_cli.server.command",
+    "demo": "mltrail_cli.demo.command",
     "experiments": "mltrail_cli.experiments",
     "runs": "mltrail_cli.runs.command",
     "artifacts": "mltrail_cli.artifacts",

@@ -9,7 +9,7 @@ import structlog
 from structlog.typing import Processor
 
 
-def configure_event_lines() -> None:
+def configure_event_lines(*, warnings_only: bool = False) -> None:
     """Send what structlog and the standard library's loggers say to stderr, in one form; tracebacks are plain."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -28,7 +28,7 @@ def configure_event_lines() -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING if warnings_only else logging.INFO)
     for chatty in ("uvicorn", "httpx", "botocore", "boto3", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(

@@ -13,7 +13,9 @@ from mltrail_cli.server.listening import address_of, listen
 from mltrail_cli.settings import Settings
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 _GRACE_S = 5
 """How long an end waits for requests under way."""
@@ -55,8 +57,15 @@ def run_uvicorn(front: Front, listener: socket.socket) -> None:
     """Answer requests in this thread until a signal comes; requests under way have `_GRACE_S` to end."""
     import uvicorn
 
-    config = uvicorn.Config(
-        front,
+    uvicorn.Server(uvicorn_config(front)).run(sockets=[listener])
+
+
+def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+    """Return how uvicorn serves our applications: silent itself, since they say what happened."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
         interface="asgi3",
         lifespan="on",
         ws="none",
@@ -65,7 +74,6 @@ def run_uvicorn(front: Front, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _serve_here(settings: Settings, listener: socket.socket) -> None:
