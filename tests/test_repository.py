@@ -176,7 +176,7 @@ def _mltrail_commands() -> set[tuple[str, ...]]:
 def _commands(document: Path) -> Iterator[str]:
     text = document.read_text()
     for line in text.splitlines():
-        yield from re.findall(r"^(?:    )?(mltrail [a-z].*)$", line)
+        yield from re.findall(r"^(?:    |.*&& )?(mltrail [a-z].*)$", line)
         yield from re.findall(r"`(mltrail [a-z][^`]*)`", line)
 
 
