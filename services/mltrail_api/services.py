@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from mltrail_api.appender import Appender
+from mltrail_api.begun import Begun
 from mltrail_api.mlflow.runs.states import RunStates
+from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.visibility import Visibility
 from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.log import EventLog
@@ -23,6 +25,7 @@ class Services:
     appender: Appender
     visibility: Visibility
     run_states: RunStates
+    begun_experiments: Begun[ExperimentView]
     version: str
 
     def close(self) -> None:
@@ -34,7 +37,9 @@ class Services:
 def compose(log: EventLog, read_model: ReadModel, artifacts: ArtifactStore) -> Services:
     """Return the services of a new API worker on open ports."""
     visibility = Visibility(log, read_model)
-    return Services(log, read_model, artifacts, Appender(log), visibility, RunStates(visibility), mltrail_version())
+    return Services(
+        log, read_model, artifacts, Appender(log), visibility, RunStates(visibility), Begun(), mltrail_version()
+    )
 
 
 def mltrail_version() -> str:

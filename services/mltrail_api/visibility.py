@@ -60,6 +60,16 @@ class Seen(Generic[T]):
 
     value: T
     is_current: bool
+    is_behind: bool = False
+    """Whether the read asked for the log's state and did not get it: the projector is late, halted or not running."""
+
+    def absence(self, message: str) -> NotFound | Unavailable:
+        """Return the error for a value that was not found: nobody is told that a thing does not exist, only because
+        the projector has not come to it."""
+        if self.is_behind:
+            why = "the log holds records that are not projected yet; try again, or see `mltrail log status`"
+            return Unavailable(f"{message}; {why}", retry_after_s=1.0)
+        return NotFound(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,7 @@ class Visibility:
         if seen is not None:
             return seen
         is_current = await self.wait_until(wanted, freshness.bound_s)
-        return Seen(await self.run(lambda: self._query(query)), is_current)
+        return Seen(await self.run(lambda: self._query(query)), is_current, is_behind=not is_current)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what blocking `work` returns, run in a reading thread."""
@@ -163,14 +173,14 @@ class Visibility:
             heads = self._log.heads()
         except Unavailable as error:
             _logger.warning("read without the log", action="heads_unknown", error=str(error))
-            return {}, Seen(self._query(query), False)
+            return {}, Seen(self._query(query), False, is_behind=True)
         wanted = {partition: heads.get(partition, 0) for partition in partitions}
         with self._read_model.reading() as connection:
             projected = projected_positions(connection)
             if projected.has_passed(wanted):
                 return wanted, Seen(query(connection), True)
             if projected.is_halted_before(wanted):
-                return wanted, Seen(query(connection), False)
+                return wanted, Seen(query(connection), False, is_behind=True)
         return wanted, None
 
     def _query(self, query: Callable[[Connection], T]) -> T:

@@ -15,16 +15,19 @@ import pytest
 from sqlalchemy import select
 
 from mltrail_core.intervals import parse_intervals
+from mltrail_core.log import EventLog, open_log
 from mltrail_core.metric_block import block_of_bytes, concatenate
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel, open_read_model
+from mltrail_projector.loop import catch_up
+from mltrail_projector.rebuild import rebuild
 from tests.acceptance.stack import Stack, a_stack, wait_for
 from tests.acceptance.trainer import KEYS, value_of
 
 TRAINERS = 8
 POINTS = 25_000
 """Of each trainer: 8 trainers send 200,000 (rounded down to whole steps)."""
-ROUNDS = 40
+ROUNDS = 80
 ARRIVAL_TIMEOUT_S = 120.0
 STEPS = POINTS // len(KEYS) // ROUNDS * ROUNDS
 
@@ -48,15 +51,23 @@ def training(uri: str) -> Iterator[list[subprocess.Popen[str]]]:
             trainer.communicate()
 
 
-def disturb(trainers: list[subprocess.Popen[str]], fault: Callable[[], None], times: int) -> int:
-    """Cause the fault at random moments, `times` times or as long as somebody trains; return how often."""
-    chance = random.Random(20)
-    caused = 0
-    while caused < times:
-        time.sleep(chance.uniform(0.05, 0.6))
+def disturb(fault: Callable[[], None], times: int) -> None:
+    """Cause the fault at random moments."""
+    for _ in range(times):
+        time.sleep(random.uniform(0.05, 0.6))
         fault()
-        caused += 1
-    return caused
+
+
+def standing(read_model: ReadModel) -> int:
+    """Return how many records are projected."""
+    with read_model.reading() as connection:
+        return sum(connection.execute(select(tables.positions.c["index"])).scalars())
+
+
+def is_idle(trainers: list[subprocess.Popen[str]], log: EventLog, read_model: ReadModel) -> bool:
+    """Return whether nothing is left to do: everybody has trained, everything is projected."""
+    has_trained = all(trainer.poll() is not None for trainer in trainers)
+    return has_trained and standing(read_model) == sum(log.heads().values())
 
 
 def run_ids(trainers: list[subprocess.Popen[str]]) -> list[str]:
@@ -126,14 +137,21 @@ def _stands_at_head(heads: object, read_model: ReadModel) -> bool:
 
 @pytest.mark.parametrize("kind", ["folder", "services"])
 def test_projector_killed_twenty_times_loses_and_doubles_nothing(kind: str) -> None:
-    with a_stack(kind) as stack, training(stack.uri) as trainers:
+    with a_stack(kind) as stack, training(stack.uri) as trainers, stack.opened() as (log, read_model):
+        stood_at = 0
 
-        def kill_projector() -> None:
+        def kill_projector_at_work() -> None:
+            # A projector that has only begun to load has nothing to lose: it is killed once it has projected.
+            nonlocal stood_at
+            wait_for(lambda: standing(read_model) > stood_at or is_idle(trainers, log, read_model), 60, "it projects")
+            time.sleep(random.uniform(0.0, 0.2))
+            stood_at = standing(read_model)
             stack.projector.kill()
             stack.projector.start()
 
-        disturb(trainers, kill_projector, 20)
+        disturb(kill_projector_at_work, 19)
         rebuilt_while_writing = stack.json("rebuild")
+        disturb(kill_projector_at_work, 1)
         ids = run_ids(trainers)
         assert_all_arrived(stack, ids)
         assert rebuilt_while_writing["is_equal"] is True
@@ -150,7 +168,7 @@ def test_api_killed_while_trainers_send_loses_and_doubles_nothing(kind: str) -> 
             stack.api.kill()
             stack.api.start()
 
-        disturb(trainers, kill_api, 5)
+        disturb(kill_api, 5)
         assert_all_arrived(stack, run_ids(trainers))
         assert stack.json("rebuild")["is_equal"] is True
 
@@ -166,16 +184,12 @@ def test_valkey_killed_while_trainers_send_loses_and_doubles_nothing(way: str) -
             valkey.start()
 
         with training(stack.uri if way == "http" else valkey.url) as trainers:
-            disturb(trainers, kill_valkey, 5)
+            disturb(kill_valkey, 5)
             assert_all_arrived(stack, run_ids(trainers))
         assert stack.json("rebuild")["is_equal"] is True
 
 
 def test_trainers_on_a_folder_need_no_server(tmp_path: Path) -> None:
-    from mltrail_core.log import open_log
-    from mltrail_projector.loop import catch_up
-    from mltrail_projector.rebuild import rebuild
-
     with training(str(tmp_path)) as trainers:
         ids = run_ids(trainers)
     log, read_model = open_log(str(tmp_path / "log")), open_read_model(str(tmp_path / "read"))

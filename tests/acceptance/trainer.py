@@ -12,7 +12,7 @@ import mltrail
 
 EXPERIMENT = "faults"
 KEYS = ("loss", "acc", "val/loss")
-PAUSE_S = 0.25
+PAUSE_S = 0.2
 
 
 def value_of(name: str, key: str, step: int) -> float:

@@ -245,3 +245,12 @@ def test_event_of_a_run_of_another_partition_is_rejected(log: EventLog, read_mod
     project(log, read_model, BEGUN, TagSet(2, OTHER_RUN, "a", "b"))
     project_control(log, read_model, BEGUN)
     assert reasons(read_model) == [("tag_set", "wrong_partition"), ("run_created", "wrong_partition")]
+
+
+def test_deleting_a_loose_file_leaves_those_of_other_partitions(log: EventLog, read_model: ReadModel) -> None:
+    producing = Producing()
+    stored = [ArtifactStored(1, "files", path, 1, "a" * 64) for path in ("a", "a/b")]
+    log.append([producing.record(partition_of(f"files/{event.path}"), event) for event in stored])
+    log.append([producing.record(partition_of("files/a"), ArtifactDeleted(2, "files", "a"))])
+    catch_up(log, read_model)
+    assert [found["path"] for found in rows(read_model, tables.artifacts)] == ["a/b"]

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select
 from mltrail_api.mlflow.endpoint import CONSISTENCY_HEADER
 from mltrail_api.services import Services
 from mltrail_api.visibility import EVENTUAL, freshness_of
-from mltrail_core.errors import NotFound
 from mltrail_core.intervals import parse_intervals
 from mltrail_core.readmodel.tables import producers, rejections, runs
 
@@ -78,7 +77,7 @@ async def delivery(
     freshness = EVENTUAL if consistency == "eventual" else freshness_of(run_id)
     seen = await services.visibility.read(lambda connection: load_delivery(connection, run_id), freshness)
     if seen.value is None:
-        raise NotFound(f"Run with id={run_id[:300]} not found")
+        raise seen.absence(f"Run with id={run_id[:300]} not found")
     response.headers[CONSISTENCY_HEADER] = "current" if seen.is_current else "stale"
     return seen.value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mltrail_core.events import ArtifactDeleted, ArtifactStored
+from mltrail_core.events.artifact import LOOSE_FILES
 from mltrail_core.readmodel import tables
 from mltrail_core.rules import Reason, path_fault
 from mltrail_projector.fold import Fold, Place, Reject, refuse
@@ -33,10 +34,12 @@ def stored(event: ArtifactStored, fold: Fold, place: Place) -> None:
 
 
 def deleted(event: ArtifactDeleted, fold: Fold, place: Place) -> None:
-    """The path and all below it are shown no longer."""
-    rows = fold.rows.select(tables.artifacts, owner=event.owner)
-    paths = [str(row["path"]) for row in rows]
-    gone = [path for path in paths if path == event.path or path.startswith(event.path + "/")]
+    """The path and all below it are shown no longer; of files without an owner the path alone."""
+    if event.owner == LOOSE_FILES:  # each lies in the partition of its own path: what is below is not ours to see
+        gone = [] if fold.rows.get(tables.artifacts, event.owner, event.path) is None else [event.path]
+    else:
+        paths = [str(row["path"]) for row in fold.rows.select(tables.artifacts, owner=event.owner)]
+        gone = [path for path in paths if path == event.path or path.startswith(event.path + "/")]
     if not gone:
         raise Reject(Reason.NOT_THERE, f"{event.owner} has no artifact at {event.path!r}")
     for path in gone:

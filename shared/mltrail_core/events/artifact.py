@@ -27,7 +27,10 @@ class ArtifactStored:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactDeleted:
-    """Emitted by the artifact API's delete: `path`, and everything below it, is no longer shown. Blobs stay for gc."""
+    """Emitted by the artifact API's delete: `path`, and everything below it, is no longer shown. Blobs stay for gc.
+
+    Of `files` only the path itself: each of them stands in a partition of its own.
+    """
 
     WIRE_NAME: ClassVar[str] = "artifact_deleted"
     occurred_us: int

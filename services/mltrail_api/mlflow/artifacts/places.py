@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from mltrail_api.services import Services
 from mltrail_api.visibility import EVENTUAL, RUN_BOUND_S, Freshness
 from mltrail_core.events.artifact import LOOSE_FILES
+from mltrail_core.events.home import artifact_subject
 from mltrail_core.ids import RUN_PARTITIONS, Partition, partition_of
 from mltrail_core.readmodel.tables import logged_models, runs
 
@@ -25,7 +26,7 @@ class Place:
     @property
     def partition(self) -> Partition:
         """Where the events about this path go."""
-        return partition_of(f"{LOOSE_FILES}/{self.path}" if self.owner == LOOSE_FILES else self.owner)
+        return partition_of(artifact_subject(self.owner, self.path))
 
     @property
     def freshness(self) -> Freshness:

@@ -6,7 +6,7 @@ from mltrail_api.mlflow.experiments.queries import experiment_by_id
 from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.services import Services
 from mltrail_api.visibility import CONTROL_ONLY, EVENTUAL
-from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.errors import Invalid
 
 
 async def active_experiment(services: Services, experiment_id: str) -> ExperimentView:
@@ -14,6 +14,7 @@ async def active_experiment(services: Services, experiment_id: str) -> Experimen
 
     Raises:
         NotFound: there is none, also after waiting once for what the log holds.
+        Unavailable: the projector is behind, so that nobody knows.
         Invalid: it is deleted.
     """
     for freshness in (EVENTUAL, CONTROL_ONLY):
@@ -21,7 +22,10 @@ async def active_experiment(services: Services, experiment_id: str) -> Experimen
         if seen.value is not None and not seen.value.is_deleted:
             return seen.value
     if seen.value is None:
-        raise NotFound(f"No Experiment with id={experiment_id[:300]} exists")
+        begun = services.begun_experiments.get(experiment_id) if seen.is_behind else None
+        if begun is not None:
+            return begun
+        raise seen.absence(f"No Experiment with id={experiment_id[:300]} exists")
     raise Invalid(
         f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted. "
         "Restore it to write to it."

@@ -52,6 +52,10 @@ async def create(services: Services, request: CreateExperiment, caller: Caller) 
         headers = await _decide(services, [created, *tags], caller)
     except Conflict as error:
         raise Conflict(f"Experiment(name={request.name}) already exists: {error}") from error
+    if headers:
+        place = location or f"mlflow-artifacts:/{experiment_id}"
+        begun = ExperimentView(experiment_id, request.name, place, False, at_us, at_us, ())
+        services.begun_experiments.remember(experiment_id, begun)
     return Answer({"experiment_id": experiment_id}, headers)
 
 
@@ -69,7 +73,7 @@ async def get_by_name(services: Services, request: ExperimentByName, caller: Cal
 
     seen = await services.visibility.read(query, caller.asks_for(CONTROL_ONLY))
     if seen.value is None:
-        raise NotFound(f"Could not find experiment with name '{request.experiment_name}'")
+        raise seen.absence(f"Could not find experiment with name '{request.experiment_name}'")
     return seen_answer(seen, {"experiment": experiment_json(seen.value)})
 
 
@@ -131,7 +135,7 @@ async def _read(services: Services, experiment_id: str, caller: Caller) -> Seen[
         lambda connection: experiment_by_id(connection, experiment_id), caller.asks_for(CONTROL_ONLY)
     )
     if seen.value is None:
-        raise NotFound(f"No Experiment with id={experiment_id} exists")
+        raise seen.absence(f"No Experiment with id={experiment_id} exists")
     return Seen(seen.value, seen.is_current)
 
 

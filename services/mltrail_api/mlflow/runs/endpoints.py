@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
-from mltrail_api.mlflow.experiments.queries import experiment_by_id
+from mltrail_api.mlflow.experiments.active import active_experiment
 from mltrail_api.mlflow.limits import refuse_key, refuse_timestamp, tag_text
 from mltrail_api.mlflow.runs.names import random_run_name
+from mltrail_api.mlflow.runs.queries import RunState
 from mltrail_api.mlflow.runs.requests import CreateRun, RunById, UpdateRun
 from mltrail_api.mlflow.runs.view import info_json, run_json
-from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.search.view import load_run
 from mltrail_api.services import Services
-from mltrail_api.visibility import CONTROL_ONLY, EVENTUAL, freshness_of
+from mltrail_api.visibility import EVENTUAL, freshness_of
 from mltrail_core.clock import now_us
-from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.errors import Invalid
 from mltrail_core.events import Event, RunCreated, RunDeleted, RunRenamed, RunRestored, RunStatusChanged, TagSet
 from mltrail_core.ids import new_run_id, partition_of
 
@@ -37,13 +37,15 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
         )
     name = tag_text(request.run_name or tags.get(RUN_NAME_TAG, "") or random_run_name())
     tags[RUN_NAME_TAG] = name
-    experiment = await _active_experiment(services, request.experiment_id)
+    experiment = await active_experiment(services, request.experiment_id)
     experiment_id, run_id = experiment.experiment_id, new_run_id()
     user = request.user_id or tags.get(USER_TAG, "")
     events: list[Event] = [RunCreated(at_us, run_id, experiment_id, name, user, start_ms * 1000)]
     events += [TagSet(at_us, run_id, key, value) for key, value in tags.items() if key != RUN_NAME_TAG]
     written = await services.appender.append(partition_of(run_id), events, caller.actor(user))
     is_projected = await services.visibility.outcome(written)
+    if not is_projected:
+        services.run_states.begin(RunState(run_id, experiment_id, user, "RUNNING", False, False))
     info = {
         "run_uuid": run_id,
         "experiment_id": experiment_id,
@@ -65,7 +67,7 @@ async def get(services: Services, request: RunById, caller: Caller) -> Answer:
         lambda connection: load_run(connection, request.run_id), caller.asks_for(freshness_of(request.run_id))
     )
     if seen.value is None:
-        raise NotFound(f"Run with id={request.run_id[:300]} not found")
+        raise seen.absence(f"Run with id={request.run_id[:300]} not found")
     return seen_answer(seen, {"run": run_json(seen.value)})
 
 
@@ -114,19 +116,6 @@ async def _decide(services: Services, event: RunDeleted | RunRestored, run_id: s
     is_projected = await services.visibility.outcome(written)
     services.run_states.forget(run_id)
     return Answer(headers={} if is_projected else PENDING)
-
-
-async def _active_experiment(services: Services, experiment_id: str) -> ExperimentView:
-    for freshness in (EVENTUAL, CONTROL_ONLY):
-        seen = await services.visibility.read(lambda connection: experiment_by_id(connection, experiment_id), freshness)
-        if seen.value is not None and not seen.value.is_deleted:
-            return seen.value
-    if seen.value is None:
-        raise NotFound(f"No Experiment with id={experiment_id[:300]} exists")
-    raise Invalid(
-        f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted. "
-        "Restore it to begin runs in it."
-    )
 
 
 def _sent(request: UpdateRun) -> dict[str, object]:

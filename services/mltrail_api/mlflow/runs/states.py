@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from mltrail_api.begun import Begun
 from mltrail_api.mlflow.runs.queries import RunState, run_state
 from mltrail_api.visibility import EVENTUAL, Visibility, freshness_of
-from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.errors import Invalid
 
 REMEMBER_S = 1.0
 """How long another worker's delete may go unnoticed here; the fold of the run's partition decides in any case."""
@@ -19,6 +20,7 @@ class RunStates:
     def __init__(self, visibility: Visibility) -> None:
         self._visibility = visibility
         self._remembered: dict[str, tuple[RunState, float]] = {}
+        self._begun = Begun[RunState]()
 
     async def writable(self, run_id: str) -> RunState:
         """Return the state of a run that may be written to.
@@ -26,7 +28,7 @@ class RunStates:
         Raises:
             NotFound: there is no such run, also after waiting once for what the log holds.
             Invalid: the run or its experiment is deleted.
-            Unavailable: the read model can't be reached.
+            Unavailable: the read model can't be reached, or is behind, so that nobody knows.
         """
         remembered = self._remembered.get(run_id)
         if remembered is not None and time.monotonic() < remembered[1]:
@@ -53,7 +55,14 @@ class RunStates:
             seen = await self._visibility.read(lambda connection: run_state(connection, run_id), freshness)
             if seen.value is not None and (seen.value.is_active or freshness is barrier):
                 return seen.value
-        raise NotFound(f"Run with id={run_id[:300]} not found")
+        begun = self._begun.get(run_id) if seen.is_behind else None
+        if begun is not None:
+            return begun
+        raise seen.absence(f"Run with id={run_id[:300]} not found")
+
+    def begin(self, state: RunState) -> None:
+        """Take note of a run whose creation is in the log and not projected yet."""
+        self._begun.remember(state.run_id, state)
 
     def forget(self, run_id: str) -> None:
         """Ask anew at the next write to this run."""
