@@ -120,11 +120,14 @@ def test_a_completion_whose_answer_was_lost_is_taken_as_done(small_parts: S3Arti
 
     def complete_as_the_first_attempt_did() -> None:
         (upload,) = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
-        named = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
-        parts = [
-            {"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in client.list_parts(**named)["Parts"]
-        ]
-        client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+        key, upload_id = upload["Key"], upload["UploadId"]
+        listed = client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
+        client.complete_multipart_upload(
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in listed]},
+        )
 
     content = content_of(6 * MIB)
     writer = small_parts.writer()
