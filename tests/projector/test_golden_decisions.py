@@ -25,6 +25,7 @@ from mltrail_core.events import (
     ExperimentTagDeleted,
     ExperimentTagSet,
     LoggedModelCreated,
+    LoggedModelDeleted,
     LoggedModelFinalized,
     LoggedModelParamLogged,
     LoggedModelTagDeleted,
@@ -109,6 +110,14 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
             (LoggedModelTagSet(5, MODEL, "t", "1"), LoggedModelTagSet(6, "m-unknown", "t", "1")),
             (LoggedModelTagDeleted(7, MODEL, "t"), LoggedModelTagDeleted(8, MODEL, "t")),
             (LoggedModelFinalized(9, MODEL, "LOGGED_MODEL_READY"), LoggedModelFinalized(10, MODEL, "DONE")),
+        ],
+    ),
+    "models deleted": (
+        partition_of(MODEL),
+        [
+            (LoggedModelDeleted(1, MODEL), LoggedModelCreated(2, MODEL, "1", "model")),
+            (LoggedModelDeleted(3, MODEL),),
+            (LoggedModelDeleted(4, MODEL), LoggedModelTagSet(5, MODEL, "t", "1")),
         ],
     ),
     "registry": (

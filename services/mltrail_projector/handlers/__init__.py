@@ -33,6 +33,7 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "artifact_deleted": artifact.deleted,
     "logged_model_created": logged_model.created,
     "logged_model_finalized": logged_model.finalized,
+    "logged_model_deleted": logged_model.deleted,
     "logged_model_param_logged": logged_model.param_logged,
     "logged_model_tag_set": logged_model.tag_set,
     "logged_model_tag_deleted": logged_model.tag_deleted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mltrail_core.events import (
     LoggedModelCreated,
+    LoggedModelDeleted,
     LoggedModelFinalized,
     LoggedModelParamLogged,
     LoggedModelTagDeleted,
@@ -49,6 +50,15 @@ def finalized(event: LoggedModelFinalized, fold: Fold, place: Place) -> None:
         raise Reject(Reason.INVALID, message)
     row = _known(fold, event.model_id)
     fold.rows.update(tables.logged_models, row, status=event.status, updated_us=place.appended_us)
+
+
+def deleted(event: LoggedModelDeleted, fold: Fold, place: Place) -> None:
+    """The model is found no more; the first deletion counts."""
+    row = _known(fold, event.model_id)
+    if fold.rows.get(tables.deleted_logged_models, event.model_id) is None:
+        deletion: Row = {"model_id": event.model_id, "deleted_us": place.appended_us}
+        fold.rows.put(tables.deleted_logged_models, deletion)
+        fold.rows.update(tables.logged_models, row, updated_us=place.appended_us)
 
 
 def param_logged(event: LoggedModelParamLogged, fold: Fold, place: Place) -> None:

@@ -21,6 +21,7 @@ from mltrail_core.events.experiment import (
 )
 from mltrail_core.events.model import (
     LoggedModelCreated,
+    LoggedModelDeleted,
     LoggedModelFinalized,
     LoggedModelParamLogged,
     LoggedModelTagDeleted,
@@ -70,6 +71,7 @@ Event = (
     | LoggedModelParamLogged
     | LoggedModelTagSet
     | LoggedModelTagDeleted
+    | LoggedModelDeleted
     | RegisteredModelCreated
     | ModelVersionCreated
     | ProducerOpened
@@ -94,6 +96,7 @@ __all__ = [
     "ExperimentTagDeleted",
     "ExperimentTagSet",
     "LoggedModelCreated",
+    "LoggedModelDeleted",
     "LoggedModelFinalized",
     "LoggedModelParamLogged",
     "LoggedModelTagDeleted",

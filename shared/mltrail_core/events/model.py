@@ -32,6 +32,16 @@ class LoggedModelFinalized:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedModelDeleted:
+    """Emitted by logged-models delete: the model is found no more; nothing is removed, and saying it again changes
+    nothing."""
+
+    WIRE_NAME: ClassVar[str] = "logged_model_deleted"
+    occurred_us: int
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedModelParamLogged:
     """Emitted by logged-models params: the model's param has this value; another value for the key is rejected."""
 

@@ -275,6 +275,13 @@ logged_models = Table(
     Index("logged_models_by_experiment", "experiment_id"),
 )
 
+deleted_logged_models = Table(  # no column of logged_models: the rows of models that were never deleted are pinned
+    "deleted_logged_models",
+    METADATA,
+    _id("model_id", primary_key=True),
+    _us("deleted_us"),
+)
+
 logged_model_params = Table(
     "logged_model_params",
     METADATA,
