@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import select
+
 from mltrail_core.log import EventLog, open_log
+from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel, open_read_model
 from tests import servers
 from tests.server_process import Server
@@ -92,12 +95,28 @@ class Stack:
         return printed
 
 
+def start_projecting(stack: Stack) -> None:
+    """Start the projector, and return once it has projected what the log holds: only then does it answer in time."""
+    stack.projector.start()
+    with stack.opened() as (log, read_model):
+        wait_for(lambda: projected(read_model) == sum(log.heads().values()), 60, "the projector has caught up")
+
+
+def projected(read_model: ReadModel) -> int:
+    """Return how many records are projected."""
+    with read_model.reading() as connection:
+        return sum(connection.execute(select(tables.positions.c["index"])).scalars())
+
+
 @contextlib.contextmanager
 def folder_stack(folder: Path) -> Iterator[Stack]:
     """Run API and projector as two processes on one folder, with no service at hand."""
     options = ["--data", str(folder / "data")]
+    places = (str(folder / "data" / "log"), str(folder / "data" / "read"))
     with _running(folder, options, {}) as (api, projector):
-        yield Stack(api, projector, str(folder / "data" / "log"), str(folder / "data" / "read"), options, {})
+        stack = Stack(api, projector, *places, options, {})
+        start_projecting(stack)
+        yield stack
 
 
 @contextlib.contextmanager
@@ -108,7 +127,9 @@ def services_stack(folder: Path) -> Iterator[Stack]:
         places = {"--log-url": valkey.url, "--store-url": store_url, "--artifacts-url": s3.create_bucket("artifacts")}
         options = [word for place in places.items() for word in place]
         with _running(folder, options, s3.env) as (api, projector):
-            yield Stack(api, projector, valkey.url, store_url, options, dict(s3.env), valkey)
+            stack = Stack(api, projector, valkey.url, store_url, options, dict(s3.env), valkey)
+            start_projecting(stack)
+            yield stack
 
 
 STACKS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Stack]]] = {
@@ -130,7 +151,6 @@ def _running(folder: Path, options: list[str], env: Mapping[str, str]) -> Iterat
     projector = MltrailServer(folder, "projector", options, env, None)
     try:
         api.start()
-        projector.start()
         yield api, projector
     finally:
         projector.stop()

@@ -21,7 +21,7 @@ from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel, open_read_model
 from mltrail_projector.loop import catch_up
 from mltrail_projector.rebuild import rebuild
-from tests.acceptance.stack import Stack, a_stack, wait_for
+from tests.acceptance.stack import Stack, a_stack, projected, wait_for
 from tests.acceptance.trainer import KEYS, value_of
 
 TRAINERS = 8
@@ -58,16 +58,10 @@ def disturb(fault: Callable[[], None], times: int) -> None:
         fault()
 
 
-def standing(read_model: ReadModel) -> int:
-    """Return how many records are projected."""
-    with read_model.reading() as connection:
-        return sum(connection.execute(select(tables.positions.c["index"])).scalars())
-
-
 def is_idle(trainers: list[subprocess.Popen[str]], log: EventLog, read_model: ReadModel) -> bool:
     """Return whether nothing is left to do: everybody has trained, everything is projected."""
     has_trained = all(trainer.poll() is not None for trainer in trainers)
-    return has_trained and standing(read_model) == sum(log.heads().values())
+    return has_trained and projected(read_model) == sum(log.heads().values())
 
 
 def run_ids(trainers: list[subprocess.Popen[str]]) -> list[str]:
@@ -143,9 +137,9 @@ def test_projector_killed_twenty_times_loses_and_doubles_nothing(kind: str) -> N
         def kill_projector_at_work() -> None:
             # A projector that has only begun to load has nothing to lose: it is killed once it has projected.
             nonlocal stood_at
-            wait_for(lambda: standing(read_model) > stood_at or is_idle(trainers, log, read_model), 60, "it projects")
+            wait_for(lambda: projected(read_model) > stood_at or is_idle(trainers, log, read_model), 60, "it projects")
             time.sleep(random.uniform(0.0, 0.2))
-            stood_at = standing(read_model)
+            stood_at = projected(read_model)
             stack.projector.kill()
             stack.projector.start()
 
