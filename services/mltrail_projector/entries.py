@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from mltrail_core.errors import Invalid
 from mltrail_core.events import Event, MetricsLogged, ProducerClosed
 from mltrail_core.events.home import home_of
-from mltrail_core.ids import Partition
+from mltrail_core.ids import CONTROL, Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
-from mltrail_core.record import Record, decode_record, identity_hash
+from mltrail_core.record import Actor, Record, decode_record, identity_hash
 from mltrail_core.rules import Reason
+from mltrail_core.token import ATTESTED_BY_TOKEN, stand_in
 from mltrail_projector.fold import Fold, Place, Reject
 from mltrail_projector.handlers import handle
 from mltrail_projector.marks import Receipt
@@ -61,14 +62,15 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
         message = f"producer {record.producer} used sequence {record.sequence} again for another record"
         _reject_record(fold, entry, record, Reason.SEQUENCE_REUSED, message)
         return
+    sender = _sender(fold, record)
     for number, event in enumerate(record.events):
         place = Place(
             entry.partition,
             entry.index,
             number,
             entry.appended_us,
-            record.actor.name,
-            record.actor.known,
+            sender.name,
+            sender.known,
             record.producer,
         )
         try:
@@ -82,6 +84,21 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
         if subject is not None and not isinstance(event, MetricsLogged | ProducerClosed):
             change: Row = {"subject": subject, "partition": entry.partition, "index": entry.index}
             fold.rows.put(tables.changes, change)
+
+
+def _sender(fold: Fold, record: Record) -> Actor:
+    """Return who sent the record: whose token a server saw, else the actor that the record itself names.
+
+    Tokens are rows of `control`. Its own fold looks the user up; every other writes what stands for it, and readers
+    look it up (see docs/decisions, "who sent it").
+    """
+    attestation = record.attestation
+    if attestation is None or attestation.how != ATTESTED_BY_TOKEN:
+        return record.actor
+    if record.partition != CONTROL:
+        return Actor(stand_in(attestation.reference), "verified")
+    token = fold.rows.get(tables.tokens, attestation.reference)
+    return record.actor if token is None else Actor(str(token["user"]), "verified")
 
 
 def _refuse_stranger(event: Event, partition: Partition) -> None:
@@ -125,7 +142,7 @@ def _put_rejection(
 
 def subject_of(event: Event) -> str | None:
     """Return what the event is about: a run, logged model, owner of artifacts, experiment, or a model's name."""
-    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id", "name"):
+    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id", "name", "token_id"):
         subject = getattr(event, name, None)
         if subject is not None:
             return str(subject)

@@ -44,6 +44,8 @@ from mltrail_core.events import (
     RunStatusChanged,
     TagDeleted,
     TagSet,
+    TokenCreated,
+    TokenRevoked,
 )
 from mltrail_core.ids import CONTROL, Partition, ProducerId, partition_of
 from mltrail_core.log import LogEntry
@@ -127,6 +129,18 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
             (ModelVersionCreated(3, "iris", "models:/m-1", "mlflow-artifacts:/1", tags=(("k", "v"),)),),
             (ModelVersionCreated(4, "iris", "runs:/x/model", "mlflow-artifacts:/2", run_id=RUN, description="two"),),
             (ModelVersionCreated(5, "wine", "s", "s"), RegisteredModelCreated(6, "")),
+        ],
+    ),
+    "tokens": (
+        CONTROL,
+        [
+            (TokenCreated(1, "0123456789abcdef", "ann", "ab" * 32, "laptop", 9000),),
+            (
+                TokenCreated(2, "0123456789abcdef", "bob", "cd" * 32),
+                TokenCreated(3, "fedcba9876543210", "bob", "cd" * 32),
+            ),
+            (TokenCreated(4, "short", "bob", "cd" * 32), TokenCreated(5, "00" * 8, "bob", "not a hash")),
+            (TokenRevoked(6, "fedcba9876543210"), TokenRevoked(7, "fedcba9876543210"), TokenRevoked(8, "unknown")),
         ],
     ),
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from mltrail_core.events import Event
 from mltrail_projector.fold import Fold, Place
-from mltrail_projector.handlers import artifact, experiment, logged_model, producer, registry, run
+from mltrail_projector.handlers import artifact, experiment, logged_model, producer, registry, run, token
 
 HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "experiment_created": experiment.created,
@@ -41,6 +41,8 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "model_version_created": registry.version_created,
     "producer_opened": producer.opened,
     "producer_closed": producer.closed,
+    "token_created": token.created,
+    "token_revoked": token.revoked,
 }
 
 

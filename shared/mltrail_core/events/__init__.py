@@ -43,6 +43,7 @@ from mltrail_core.events.run import (
     TagDeleted,
     TagSet,
 )
+from mltrail_core.events.token import TokenCreated, TokenRevoked
 
 Event = (
     ExperimentEnsured
@@ -76,6 +77,8 @@ Event = (
     | ModelVersionCreated
     | ProducerOpened
     | ProducerClosed
+    | TokenCreated
+    | TokenRevoked
 )
 
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
@@ -116,4 +119,6 @@ __all__ = [
     "RunStatusChanged",
     "TagDeleted",
     "TagSet",
+    "TokenCreated",
+    "TokenRevoked",
 ]

@@ -26,6 +26,8 @@ from mltrail_core.events import (
     ProducerClosed,
     ProducerOpened,
     RegisteredModelCreated,
+    TokenCreated,
+    TokenRevoked,
 )
 from mltrail_core.events.artifact import LOOSE_FILES
 from mltrail_core.ids import CONTROL, Partition, partition_of
@@ -41,6 +43,8 @@ _IN_CONTROL = frozenset(
         ExperimentTagSet,
         ModelVersionCreated,
         RegisteredModelCreated,
+        TokenCreated,
+        TokenRevoked,
     }
 )
 _ANYWHERE = frozenset({ProducerOpened, ProducerClosed})

@@ -34,6 +34,12 @@ def _us(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
+generation = Table(  # one row: which tables the generation was made with; other code must rebuild before it reads
+    "generation",
+    METADATA,
+    _id("schema_hash", primary_key=True),
+)
+
 # -- where the projector stands ------------------------------------------------------------------------------------
 
 positions = Table(
@@ -363,4 +369,21 @@ model_version_tags = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("key", TEXT, primary_key=True),
     Column("value", TEXT, nullable=False),
+)
+
+# -- API tokens --------------------------------------------------------------------------------------------------------
+
+tokens = Table(  # revoked ones stay: what was done with them keeps its user
+    "tokens",
+    METADATA,
+    _id("token_id", primary_key=True),
+    Column("user", TEXT, nullable=False),
+    Column("label", TEXT, nullable=False),
+    Column("secret_sha256", TEXT, nullable=False),  # of the whole token; see mltrail_core.token
+    _us("created_us"),
+    _us("expires_us", nullable=True),
+    _us("revoked_us", nullable=True),
+    Column("actor", TEXT, nullable=False),
+    _id("actor_known"),
+    Index("tokens_by_user", "user"),
 )
