@@ -54,6 +54,9 @@ VERSION_2: RoutingTable = {
     ),
     ("GET", "/experiments/search"): json(experiment_requests.SearchExperiments, experiment_search.search),
     ("POST", "/experiments/search"): json(experiment_requests.SearchExperiments, experiment_search.search),
+    ("POST", "/experiments/search-datasets"): json(
+        experiment_requests.SearchDatasets, experiment_search.search_datasets
+    ),
     ("POST", "/runs/create"): json(run_requests.CreateRun, runs.create),
     ("GET", "/runs/get"): json(run_requests.RunById, runs.get),
     ("POST", "/runs/update"): json(run_requests.UpdateRun, runs.update),
@@ -76,6 +79,7 @@ VERSION_2: RoutingTable = {
     ("POST", "/logged-models"): json(model_requests.CreateLoggedModel, models.create),
     ("POST", "/logged-models/search"): json(model_requests.SearchLoggedModels, model_search.search),
     ("GET", "/logged-models/{model_id}"): json(model_requests.LoggedModelById, models.get),
+    ("DELETE", "/logged-models/{model_id}"): json(model_requests.LoggedModelById, models.delete),
     ("PATCH", "/logged-models/{model_id}"): json(model_requests.FinalizeLoggedModel, models.finalize),
     ("POST", "/logged-models/{model_id}/params"): json(model_requests.LogLoggedModelParams, models.log_params),
     ("PATCH", "/logged-models/{model_id}/tags"): json(model_requests.SetLoggedModelTags, models.set_tags),

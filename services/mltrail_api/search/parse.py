@@ -24,7 +24,7 @@ from mltrail_api.search.expression import (
     TextComparison,
 )
 from mltrail_api.search.grammar import Source, position_of, read_comparisons, read_order
-from mltrail_api.search.subject import DATASET_KEYS, EXPERIMENTS, RUNS, Subject
+from mltrail_api.search.subject import DATASET_KEYS, EXPERIMENTS, LOGGED_MODELS, RUNS, Subject
 from mltrail_core.errors import Invalid
 
 MAX_COMPARISONS = 200
@@ -58,6 +58,15 @@ def parse_experiment_filter(text: str | None) -> And:
         Invalid: MLflow's server refuses it or fails on it; the message says where the fault is.
     """
     return _parse_filter(text, EXPERIMENTS)
+
+
+def parse_model_filter(text: str | None) -> And:
+    """Return what a filter string of logged-models/search says; nothing says everything.
+
+    Raises:
+        Invalid: MLflow's server refuses it or fails on it; the message says where the fault is.
+    """
+    return _parse_filter(text, LOGGED_MODELS)
 
 
 def parse_run_order(clauses: Sequence[str]) -> tuple[OrderTerm, ...]:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, false, func, not_,
 
 from mltrail_api.search.expression import ViewType
 from mltrail_core.errors import Invalid
-from mltrail_core.readmodel.tables import TEXT, experiment_aliases, experiments, runs
+from mltrail_core.readmodel.tables import TEXT, experiment_aliases, experiments, logged_models, runs
 
 _MAX_EXPERIMENTS = 10_000
 """In one search: SQLite binds at most 32,766 values."""
@@ -22,6 +22,16 @@ PLACED_RUNS: FromClause = runs.outerjoin(
 
 IS_DELETED: ColumnElement[bool] = or_(runs.c.is_deleted, func.coalesce(experiments.c.is_deleted, false()))
 """Deleted by its own event or with its experiment."""
+
+MODEL_EXPERIMENT_ID: ColumnElement[str] = func.coalesce(
+    experiment_aliases.c.experiment_id, logged_models.c.experiment_id
+)
+"""As `EXPERIMENT_ID`, of a logged model."""
+
+PLACED_MODELS: FromClause = logged_models.outerjoin(
+    experiment_aliases, experiment_aliases.c.proposed_id == logged_models.c.experiment_id
+).outerjoin(experiments, experiments.c.experiment_id == MODEL_EXPERIMENT_ID)
+"""Logged models beside the experiment they are in."""
 
 ARTIFACT_URI: ColumnElement[str] = (
     type_coerce(

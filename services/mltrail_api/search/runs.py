@@ -155,12 +155,12 @@ def _condition(expression: Expression, dialect: str) -> ColumnElement[bool]:
         case TextComparison(Column(Entity.ATTRIBUTE, key)):
             return text_condition(_TEXT_ATTRIBUTES[key], expression, dialect)
         case TextComparison(Column(Entity.DATASET, key)):
-            return _exists(dataset_inputs, text_condition(_dataset_text(key, dialect), expression, dialect))
+            return _exists(dataset_inputs, text_condition(dataset_text(key, dialect), expression, dialect))
         case TextComparison(column):
             table = _KEYED[column.entity]
             return _exists(table, table.c.key == column.key, text_condition(table.c.value, expression, dialect))
         case Membership(Column(Entity.DATASET, key), values, is_negated):
-            return _exists(dataset_inputs, _is_among(_dataset_text(key, dialect), values, is_negated))
+            return _exists(dataset_inputs, _is_among(dataset_text(key, dialect), values, is_negated))
         case Membership(column, values, is_negated):
             return _is_among(_TEXT_ATTRIBUTES[column.key], values, is_negated)
         case _ as unreachable:
@@ -175,7 +175,8 @@ def _is_among(column: ColumnElement[str], values: Sequence[str], is_negated: boo
     return column.not_in(values) if is_negated else column.in_(values)
 
 
-def _dataset_text(key: str, dialect: str) -> ColumnElement[str]:
+def dataset_text(key: str, dialect: str) -> ColumnElement[str]:
+    """Return the name, digest or context of a row of `dataset_inputs`; the context is NULL where none was said."""
     tags_json = dataset_inputs.c.tags
     if key != "context":
         return dataset_inputs.c[key]

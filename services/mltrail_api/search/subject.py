@@ -1,4 +1,4 @@
-"""What can be searched, runs and experiments, and what may be asked about each of their columns, as in MLflow 3."""
+"""What can be searched, and what may be asked about each of its columns, as in MLflow 3."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Subject:
         listed_attribute: the one attribute that may be compared with a list.
         present_entities: what IS NULL and IS NOT NULL may ask about.
         order_entities: what can be sorted by.
+        has_lists: whether a list may follow every text, not just the attribute and datasets.
     """
 
     entities: dict[str, Entity]
@@ -39,17 +40,20 @@ class Subject:
     listed_attribute: str
     present_entities: frozenset[Entity]
     order_entities: frozenset[Entity]
+    has_lists: bool = False
 
     def comparators(self, entity: Entity, key: str) -> tuple[Comparator, ...]:
         """Return what a column may be compared by, lists and presence aside."""
         if entity is Entity.METRIC or (entity is Entity.ATTRIBUTE and key in self.times):
             return NUMBER_COMPARATORS
-        if entity is Entity.ATTRIBUTE and key == "experiment_id":
+        if entity is Entity.ATTRIBUTE and key == "experiment_id" and not self.has_lists:
             return _EQUALITY
         return TEXT_COMPARATORS
 
     def takes_list(self, entity: Entity, key: str) -> bool:
         """Return whether IN and NOT IN may follow a column."""
+        if self.has_lists:
+            return Comparator.LESS not in self.comparators(entity, key)
         return entity is Entity.DATASET or (entity is Entity.ATTRIBUTE and key == self.listed_attribute)
 
 
@@ -83,4 +87,25 @@ EXPERIMENTS = Subject(
     listed_attribute="experiment_id",
     present_entities=frozenset({Entity.TAG}),
     order_entities=frozenset({Entity.ATTRIBUTE}),
+)
+
+_MODEL_ATTRIBUTES = {
+    **{name: name for name in ("model_id", "name", "model_type", "status", "source_run_id", "experiment_id")},
+    **dict.fromkeys(("creation_timestamp_ms", "creation_timestamp", "creation_time"), "creation_timestamp_ms"),
+    **dict.fromkeys(("last_updated_timestamp_ms", "last_updated_timestamp"), "last_updated_timestamp_ms"),
+}
+LOGGED_MODELS = Subject(
+    entities={
+        "attributes": Entity.ATTRIBUTE,
+        "metrics": Entity.METRIC,
+        "params": Entity.PARAM,
+        "tags": Entity.TAG,
+    },
+    attributes=_MODEL_ATTRIBUTES,
+    order_attributes=_MODEL_ATTRIBUTES,
+    times=frozenset({"creation_timestamp_ms", "last_updated_timestamp_ms"}),
+    listed_attribute="texts",
+    present_entities=frozenset({Entity.PARAM, Entity.TAG}),
+    order_entities=frozenset({Entity.METRIC, Entity.ATTRIBUTE}),
+    has_lists=True,
 )

@@ -45,3 +45,7 @@ class SearchExperiments(Message):
     filter: Text = ""
     order_by: tuple[Text, ...] = ()
     view_type: AnyViewType = ViewType.ACTIVE_ONLY
+
+
+class SearchDatasets(Message):
+    experiment_ids: tuple[Text, ...] = ()

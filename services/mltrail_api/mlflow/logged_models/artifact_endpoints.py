@@ -28,7 +28,7 @@ async def list_artifacts(services: Services, request: ListLoggedModelArtifacts, 
 
     seen = await services.visibility.read(query, caller.asks_for(freshness_of(model_id)))
     model, files = seen.value
-    if model is None:
+    if model is None or model.is_deleted:
         raise model_not_found(model_id)
     return seen_answer(seen, {"files": files, "root_uri": model.artifact_uri})
 
@@ -37,5 +37,7 @@ async def get_file(services: Services, request: Request, caller: Caller) -> Resp
     """Stream a file of a logged model, as pages link to it."""
     wanted = parse_message(GetLoggedModelFile, fields_of_query(request.scope["query_string"], GetLoggedModelFile))
     model = await known_model(services, request.path_params["model_id"])
+    if model.is_deleted:
+        raise model_not_found(model.model_id)
     place = Place(model.model_id, readable_path(wanted.artifact_file_path))
     return await send_file(services, request, place, caller)

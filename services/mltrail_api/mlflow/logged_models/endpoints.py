@@ -29,6 +29,7 @@ from mltrail_core.errors import Invalid, NotFound
 from mltrail_core.events import (
     Event,
     LoggedModelCreated,
+    LoggedModelDeleted,
     LoggedModelFinalized,
     LoggedModelParamLogged,
     LoggedModelTagDeleted,
@@ -91,7 +92,7 @@ async def get(services: Services, request: LoggedModelById, caller: Caller) -> A
     if not seen.is_current:
         own = await services.visibility.read(query, caller.asks_for(freshness_of(request.model_id)))
         seen = Seen(own.value, is_current=False)
-    if seen.value is None:
+    if seen.value is None or seen.value.is_deleted:
         raise model_not_found(request.model_id)
     return seen_answer(seen, {"model": model_json(seen.value)})
 
@@ -103,6 +104,12 @@ async def finalize(services: Services, request: FinalizeLoggedModel, caller: Cal
     if await _decide(services, model.model_id, [finalized], caller):
         return Answer({"model": model_json(await known_model(services, model.model_id))})
     return Answer({"model": model_json(replace(model, status=request.status))}, PENDING)
+
+
+async def delete(services: Services, request: LoggedModelById, caller: Caller) -> Answer:
+    """Delete a logged model; nothing is removed, and one that is deleted already stays so."""
+    model = await known_model(services, request.model_id)
+    return await _answer(services, model.model_id, [LoggedModelDeleted(now_us(), model.model_id)], caller)
 
 
 async def log_params(services: Services, request: LogLoggedModelParams, caller: Caller) -> Answer:
@@ -142,7 +149,7 @@ async def delete_tag(services: Services, request: DeleteLoggedModelTag, caller: 
 
 
 async def known_model(services: Services, model_id: str) -> ModelView:
-    """Return a logged model.
+    """Return a logged model, deleted or not: stock writes to those too.
 
     Raises:
         NotFound: there is none, also after waiting once for what the log holds.

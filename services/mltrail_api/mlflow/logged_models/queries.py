@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
+from sqlalchemy import Connection, Row, Table, func, select
 
-from mltrail_api.search.placement import own_experiment_ids
+from mltrail_api.search.placement import MODEL_EXPERIMENT_ID, PLACED_MODELS
 from mltrail_core.readmodel.tables import (
-    experiment_aliases,
+    deleted_logged_models,
     experiments,
     logged_model_metrics,
     logged_model_params,
@@ -58,34 +58,21 @@ class ModelView:
     tags: tuple[tuple[str, str], ...]
     metrics: tuple[ModelMetric, ...]
     versions: tuple[tuple[str, int], ...]
+    is_deleted: bool = False
 
 
-_EXPERIMENT_ID: ColumnElement[str] = func.coalesce(experiment_aliases.c.experiment_id, logged_models.c.experiment_id)
-_PLACED_MODELS = logged_models.outerjoin(
-    experiment_aliases, experiment_aliases.c.proposed_id == logged_models.c.experiment_id
-).outerjoin(experiments, experiments.c.experiment_id == _EXPERIMENT_ID)
 _MODELS = select(
     logged_models,
-    _EXPERIMENT_ID.label("own_experiment_id"),
-    func.coalesce(experiments.c.artifact_location, "mlflow-artifacts:/" + _EXPERIMENT_ID).label("location"),
-).select_from(_PLACED_MODELS)
-
-_ORDER: Mapping[str, ColumnElement[Any]] = {
-    "model_id": logged_models.c.model_id,
-    "name": logged_models.c.name,
-    "model_type": logged_models.c.model_type,
-    "status": logged_models.c.status,
-    "source_run_id": logged_models.c.source_run_id,
-    "experiment_id": _EXPERIMENT_ID,
-    **dict.fromkeys(("creation_time", "creation_timestamp", "creation_timestamp_ms"), logged_models.c.created_us),
-    **dict.fromkeys(("last_updated_timestamp", "last_updated_timestamp_ms"), logged_models.c.updated_us),
-}
-ORDER_FIELDS = tuple(_ORDER)
-"""What a search can be sorted by."""
+    MODEL_EXPERIMENT_ID.label("own_experiment_id"),
+    func.coalesce(experiments.c.artifact_location, "mlflow-artifacts:/" + MODEL_EXPERIMENT_ID).label("location"),
+    deleted_logged_models.c.deleted_us,
+).select_from(
+    PLACED_MODELS.outerjoin(deleted_logged_models, deleted_logged_models.c.model_id == logged_models.c.model_id)
+)
 
 
 def load_model(connection: Connection, model_id: str) -> ModelView | None:
-    """Return a logged model, or None when there is none of this id."""
+    """Return a logged model, deleted or not, or None when there is none of this id."""
     return next(iter(load_models(connection, [model_id])), None)
 
 
@@ -102,43 +89,6 @@ def artifact_uri(location: str, model_id: str) -> str:
     """Return where a logged model's artifacts go: below its experiment's location, before a query if that has one."""
     path, mark, rest = location.partition("?")
     return f"{path.rstrip('/')}/models/{model_id}/artifacts{mark}{rest}"
-
-
-def search_model_ids(
-    connection: Connection,
-    experiment_ids: Sequence[str],
-    equalities: Mapping[str, str],
-    order_by: Sequence[tuple[str, bool]],
-    offset: int,
-    limit: int,
-) -> list[str]:
-    """Return the ids of the logged models of some experiments, newest first unless told otherwise.
-
-    Args:
-        connection: to the read model.
-        experiment_ids: of the experiments, or aliases of them.
-        equalities: columns of `logged_models` and the text that each has to be.
-        order_by: `ORDER_FIELDS` and whether they ascend; models that lack one come last.
-        offset: how many come before the first.
-        limit: how many at most.
-
-    Raises:
-        Invalid: an experiment id is not a decimal number.
-    """
-    ordering: list[ColumnElement[Any]] = []
-    for name, is_ascending in order_by:
-        column = _ORDER[name]
-        ordering += [column.is_(None), column.asc() if is_ascending else column.desc()]
-    query = (
-        select(logged_models.c.model_id)
-        .select_from(_PLACED_MODELS)
-        .where(_EXPERIMENT_ID.in_(own_experiment_ids(connection, experiment_ids)))
-        .where(*(logged_models.c[column] == text for column, text in equalities.items()))
-        .order_by(*ordering, logged_models.c.created_us.desc(), logged_models.c.model_id)
-        .offset(offset)
-        .limit(limit)
-    )
-    return list(connection.execute(query).scalars())
 
 
 def _load(connection: Connection, model_ids: Sequence[str]) -> Iterator[ModelView]:
@@ -164,6 +114,7 @@ def _load(connection: Connection, model_ids: Sequence[str]) -> Iterator[ModelVie
             tags=tuple((one.key, one.value) for one in tags[model_id]),
             metrics=tuple(_metric(one) for one in metrics[model_id]),
             versions=tuple((one.name, one.version) for one in versions[model_id]),
+            is_deleted=row.deleted_us is not None,
         )
 
 
