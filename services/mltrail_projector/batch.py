@@ -23,6 +23,11 @@ from mltrail_projector.entries import Decoded, decode_entry, fold_entry
 from mltrail_projector.fold import Fold
 from mltrail_projector.rows import Key, Rows
 
+BATCH_BYTES = 8 << 20
+"""A transaction takes about this much of the log: large enough to write in sets, small enough to stay in memory."""
+PARTITION_BYTES = 2 << 20
+PARTITION_RECORDS = 2000
+
 Batch = Mapping[Partition, Sequence[LogEntry]]
 """The next entries of some partitions, each in order; none is empty."""
 

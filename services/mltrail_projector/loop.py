@@ -9,22 +9,31 @@ from random import uniform
 
 import structlog
 
-from mltrail_core.errors import Unavailable
+from mltrail_core.errors import Conflict, MltrailError, Unavailable
 from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import EventLog, LogEntry, Positions
 from mltrail_core.readmodel.store import ReadModel
-from mltrail_projector.batch import Batch, HandlerFailed, PositionMoved, project_batch
+from mltrail_projector.batch import (
+    BATCH_BYTES,
+    PARTITION_BYTES,
+    PARTITION_RECORDS,
+    Batch,
+    HandlerFailed,
+    PositionMoved,
+    project_batch,
+)
 from mltrail_projector.positions import LogDiffers, check_against_log, mark_halted, read_positions
+from mltrail_projector.rebuild import rebuild
 
-BATCH_BYTES = 8 << 20
-"""A transaction takes about this much of the log: large enough to write in sets, small enough to stay in memory."""
-PARTITION_BYTES = 2 << 20
-PARTITION_RECORDS = 2000
 WAIT_S = 0.5
 """How long one wait for records may last: the bound on how late a stop is noticed."""
 RETRY_S = 0.5
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.projector")
+
+
+class Outdated(MltrailError):
+    """The live generation has other tables than this code: it is rebuilt from the log, not migrated."""
 
 
 class Projector:
@@ -63,6 +72,8 @@ class Projector:
             except PositionMoved as moved:
                 logger.info("positions moved elsewhere", action="positions_moved", detail=str(moved))
                 stop.wait(uniform(0.02, 0.1))
+            except Outdated:
+                self.replace_outdated()
             except LogDiffers as error:
                 self._halt_all(str(error))
                 self._wait_for_rebuild(stop)
@@ -102,6 +113,8 @@ class Projector:
     def _start(self) -> None:
         """Forget what is known, and read positions and the records at them anew."""
         self._generation = self._read_model.live_generation()
+        if not self._read_model.fits(self._generation):
+            raise Outdated(f"generation {self._generation} was made by another version of mltrail")
         self._positions = read_positions(self._read_model, self._generation)
         self._halted.clear()
         check_against_log(self._log, self._read_model, self._generation)
@@ -142,6 +155,18 @@ class Projector:
         )
         mark_halted(self._read_model, self._generation, entry.partition, why)
 
+    def replace_outdated(self) -> None:
+        """Rebuild a live generation that another version of mltrail made, or wait while somebody else does."""
+        logger.warning("rebuilding for this version", action="read_model_outdated", generation=self._generation)
+        try:
+            report = rebuild(self._log, self._read_model)
+        except Conflict:
+            time.sleep(RETRY_S)  # another projector is at it
+        else:
+            logger.info(
+                "rebuilt", action="read_model_rebuilt", generation=report.new_generation, records=report.records
+            )
+
     def _halt_all(self, why: str) -> None:
         logger.error("the log differs from what was projected", action="log_differs", error=why)
         for partition in PARTITIONS:
@@ -178,6 +203,9 @@ def catch_up(
     while True:
         try:
             has_more = projector.project_some()
+        except Outdated:
+            projector.replace_outdated()
+            continue
         except PositionMoved:
             projector = Projector(log, read_model)
             continue

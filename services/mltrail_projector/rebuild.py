@@ -19,9 +19,8 @@ from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import EventLog, LogEntry, Positions
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
-from mltrail_projector.batch import project_batch
+from mltrail_projector.batch import PARTITION_BYTES, PARTITION_RECORDS, project_batch
 from mltrail_projector.digest import Digest, digest_read_model
-from mltrail_projector.loop import PARTITION_BYTES, PARTITION_RECORDS
 from mltrail_projector.positions import read_positions
 
 Progress = Callable[[int, int], None]
@@ -78,6 +77,8 @@ def rebuild(
 ) -> RebuildReport:
     """Fold the whole log into a new generation, compare it with the live one, and make it live.
 
+    A live generation that another version of mltrail made, with other tables, is not compared but replaced.
+
     Safe while trainers, API and projectors run; a rebuild that is killed leaves the live generation as it was.
 
     Args:
@@ -92,15 +93,20 @@ def rebuild(
     with _only_rebuild(read_model):
         old = read_model.live_generation()
         new = max(read_model.generations()) + 1
+        has_same_tables = read_model.fits(old)
         try:
             read_model.create_generation(new)
             positions = read_positions(read_model, new)
             for _ in range(_MAX_ROUNDS):
-                target = _reachable(log, _live_positions(read_model), accept_difference)
+                live = _live_positions(read_model) if has_same_tables else log.heads()
+                target = _reachable(log, live, accept_difference or not has_same_tables)
                 if sum(target.values()) - sum(positions.values()) <= _ENOUGH_CAUGHT_UP:
                     break
                 _fold_to(log, read_model, new, positions, target, progress)
-            report = _finish(log, read_model, old, new, positions, accept_difference, progress)
+            if has_same_tables:
+                report = _finish(log, read_model, old, new, positions, accept_difference, progress)
+            else:
+                report = _replace_unfit(log, read_model, old, new, positions, progress)
         except BaseException:
             if read_model.live_generation() != new:
                 read_model.drop_generation(new)
@@ -140,6 +146,22 @@ def _finish(
             raise Different(report)
         read_model.point_at(held, new)
     return report
+
+
+def _replace_unfit(
+    log: EventLog,
+    read_model: ReadModel,
+    old: int,
+    new: int,
+    positions: dict[Partition, int],
+    progress: Progress | None,
+) -> RebuildReport:
+    """Fold to the log's heads, and swap: this code can neither read nor project the old generation's tables."""
+    _fold_to(log, read_model, new, positions, log.heads(), progress)
+    with read_model.writing(new) as connection:
+        digest = digest_read_model(connection)
+        read_model.point_at(connection, new)
+    return RebuildReport(old, new, dict(positions), sum(positions.values()), None, digest)
 
 
 def _fold_to(

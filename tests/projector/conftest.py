@@ -19,8 +19,12 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def read_model(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ReadModel]:
-    is_sqlite = request.param == "sqlite"
-    read_model = open_read_model(str(tmp_path / "read") if is_sqlite else request.getfixturevalue("postgres_url"))
+def read_model_url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    return str(tmp_path / "read") if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def read_model(read_model_url: str) -> Iterator[ReadModel]:
+    read_model = open_read_model(read_model_url)
     yield read_model
     read_model.close()

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from mltrail_core.errors import Conflict
+from mltrail_core.errors import Conflict, Unavailable
 from mltrail_core.events import Event, ParamLogged, RunCreated, RunDeleted, RunRestored, TagSet
 from mltrail_core.ids import PARTITIONS
 from mltrail_core.log import EventLog, NewRecord, open_log
@@ -25,7 +25,7 @@ from mltrail_projector.loop import catch_up
 from mltrail_projector.positions import read_positions
 from mltrail_projector.rebuild import Different, _only_rebuild, rebuild
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
-from tests.projector.projecting import projecting
+from tests.projector.projecting import projecting, wait_for
 
 KEYS = st.sampled_from(["loss", "acc", "val/loss"])
 VALUES = st.floats(width=64)
@@ -166,3 +166,22 @@ def test_digests_see_every_table(log: EventLog, read_model: ReadModel, tmp_path:
     fill(log, 1, 1)
     catch_up(log, read_model)
     assert set(digest_of(read_model).tables) == set(tables.METADATA.tables)
+
+
+def test_generation_of_another_version_is_rebuilt_before_it_is_read(
+    log: EventLog, read_model: ReadModel, read_model_url: str
+) -> None:
+    fill(log, 2, 3)
+    catch_up(log, read_model)
+    before = digest_of(read_model)
+    with read_model.writing(1) as connection:
+        connection.execute(update(tables.generation).values(schema_hash="of another version"))
+    reopened = open_read_model(read_model_url)
+    try:
+        with pytest.raises(Unavailable, match="another version"), reopened.reading():
+            pass
+        with projecting(log, reopened):
+            wait_for(lambda: reopened.live_generation() == 2)
+        assert digest_of(reopened) == before
+    finally:
+        reopened.close()

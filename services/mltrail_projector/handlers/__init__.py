@@ -7,7 +7,16 @@ from typing import Any
 
 from mltrail_core.events import Event
 from mltrail_projector.fold import Fold, Place
-from mltrail_projector.handlers import artifact, experiment, logged_model, producer, registry, run, token
+from mltrail_projector.handlers import (
+    artifact,
+    experiment,
+    logged_model,
+    producer,
+    registry,
+    registry_versions,
+    run,
+    token,
+)
 
 HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "experiment_created": experiment.created,
@@ -38,7 +47,19 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "logged_model_tag_set": logged_model.tag_set,
     "logged_model_tag_deleted": logged_model.tag_deleted,
     "registered_model_created": registry.model_created,
-    "model_version_created": registry.version_created,
+    "registered_model_renamed": registry.model_renamed,
+    "registered_model_described": registry.model_described,
+    "registered_model_tag_set": registry.model_tag_set,
+    "registered_model_tag_deleted": registry.model_tag_deleted,
+    "registered_model_deleted": registry.model_deleted,
+    "alias_set": registry.alias_set,
+    "alias_deleted": registry.alias_deleted,
+    "model_version_created": registry_versions.version_created,
+    "model_version_described": registry_versions.version_described,
+    "model_version_tag_set": registry_versions.version_tag_set,
+    "model_version_tag_deleted": registry_versions.version_tag_deleted,
+    "model_version_deleted": registry_versions.version_deleted,
+    "stage_changed": registry_versions.stage_changed,
     "producer_opened": producer.opened,
     "producer_closed": producer.closed,
     "token_created": token.created,

@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mltrail_core.errors import Invalid, Unavailable
+from mltrail_core.readmodel.schema import fits_this_code, write_schema_hash
 from mltrail_core.readmodel.tables import METADATA
 
 _POOL_SIZE = 16
@@ -47,11 +48,14 @@ class ReadModel(Protocol):
     def is_live(self, connection: Connection, generation: int) -> bool:
         """Return whether the pointer, as the transaction of `connection` sees it, names `generation`."""
 
+    def fits(self, generation: int) -> bool:
+        """Return whether the generation has the tables of this code; another version of mltrail may have made it."""
+
     def reading(self) -> contextlib.AbstractContextManager[Connection]:
         """Give a connection that reads the live generation from one snapshot.
 
         Raises:
-            Unavailable: the database can't be reached.
+            Unavailable: the database can't be reached, or the live generation does not fit this code.
         """
 
     def writing(self, generation: int) -> contextlib.AbstractContextManager[Connection]:
@@ -105,6 +109,14 @@ def _unavailable(url: str) -> Iterator[None]:
         raise Unavailable(f"the read model {url} is busy: no connection within {_POOL_TIMEOUT_S:g} s") from error
 
 
+def _unfit(url: str, generation: int) -> Unavailable:
+    return Unavailable(
+        f"generation {generation} of the read model {url} was made by another version of mltrail; a running projector "
+        "rebuilds it from the log, or run `mltrail rebuild`",
+        retry_after_s=5.0,
+    )
+
+
 class SqliteReadModel:
     """A read model in a folder: `g<N>.db` for each generation, `CURRENT` for the pointer."""
 
@@ -118,6 +130,7 @@ class SqliteReadModel:
         self._folder = folder.resolve()
         self.url = f"sqlite:///{self._folder}"
         self._engines: dict[int, Engine] = {}
+        self._fitting: set[int] = set()
         self._lock = threading.Lock()
         with self._start_lock():
             if not (self._folder / "CURRENT").exists():
@@ -130,9 +143,21 @@ class SqliteReadModel:
     def is_live(self, connection: Connection, generation: int) -> bool:
         return self.live_generation() == generation
 
+    def fits(self, generation: int) -> bool:
+        if generation in self._fitting:
+            return True
+        with _unavailable(self.url), self._engine(generation).begin() as connection:
+            is_fitting = fits_this_code(connection, None)
+        if is_fitting:
+            self._fitting.add(generation)
+        return is_fitting
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _unavailable(self.url), self._engine(self.live_generation()).begin() as connection:
+        generation = self.live_generation()
+        if not self.fits(generation):
+            raise _unfit(self.url, generation)
+        with _unavailable(self.url), self._engine(generation).begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -151,9 +176,11 @@ class SqliteReadModel:
         self.drop_generation(generation)
         with self.writing(generation) as connection:
             METADATA.create_all(connection)
+            write_schema_hash(connection)
 
     def drop_generation(self, generation: int) -> None:
         with self._lock:
+            self._fitting.discard(generation)
             engine = self._engines.pop(generation, None)
         if engine is not None:
             engine.dispose()
@@ -218,6 +245,7 @@ class PostgresReadModel:
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         self.url = parsed.render_as_string(hide_password=True)
+        self._fitting: set[int] = set()
         self._engine = create_engine(
             parsed,
             pool_size=_POOL_SIZE,
@@ -240,6 +268,10 @@ class PostgresReadModel:
     def is_live(self, connection: Connection, generation: int) -> bool:
         return self._pointer(connection) == generation
 
+    def fits(self, generation: int) -> bool:
+        with _unavailable(self.url), self._engine.begin() as connection:
+            return self._fits(self._on(connection, generation), generation)
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -248,7 +280,10 @@ class PostgresReadModel:
             self._engine.connect() as connection,
             connection.execution_options(**options).begin(),
         ):
-            yield self._on(connection, self._pointer(connection))
+            generation = self._pointer(connection)
+            if not self._fits(self._on(connection, generation), generation):
+                raise _unfit(self.url, generation)
+            yield connection
 
     @contextlib.contextmanager
     def writing(self, generation: int) -> Iterator[Connection]:
@@ -269,6 +304,7 @@ class PostgresReadModel:
             self._create(connection, generation)
 
     def drop_generation(self, generation: int) -> None:
+        self._fitting.discard(generation)
         with _unavailable(self.url), self._engine.begin() as connection:
             connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
 
@@ -279,6 +315,12 @@ class PostgresReadModel:
         connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
         connection.execute(text(f"CREATE SCHEMA mltrail_g{generation}"))
         METADATA.create_all(self._on(connection, generation), checkfirst=False)
+        write_schema_hash(connection)
+
+    def _fits(self, connection: Connection, generation: int) -> bool:
+        if generation not in self._fitting and fits_this_code(connection, f"mltrail_g{generation}"):
+            self._fitting.add(generation)
+        return generation in self._fitting
 
     def _pointer(self, connection: Connection) -> int:
         return int(connection.execute(text("SELECT generation FROM mltrail_pointer")).scalar_one())

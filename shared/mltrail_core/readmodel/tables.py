@@ -323,6 +323,7 @@ registered_models = Table(
     "registered_models",
     METADATA,
     Column("name", TEXT, primary_key=True),
+    _id("registry_id"),  # the place of its creation in `control`, as "index.number": stays when the model is renamed
     Column("description", TEXT, nullable=True),
     Column("next_version", Integer, nullable=False),
     _us("created_us"),
@@ -386,4 +387,57 @@ tokens = Table(  # revoked ones stay: what was done with them keeps its user
     Column("actor", TEXT, nullable=False),
     _id("actor_known"),
     Index("tokens_by_user", "user"),
+)
+
+registered_model_aliases = Table(
+    "registered_model_aliases",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("alias", TEXT, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+# What follows outlives deletion: it answers what the registry said at any moment.
+
+registered_model_names = Table(  # who got a name, and when: a row for each moment at which its owner changed
+    "registered_model_names",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _id("registry_id", nullable=True),  # NULL: from here on nobody has the name
+    _us("appended_us"),
+    Index("registered_model_names_by_model", "registry_id"),
+)
+
+model_version_origins = Table(  # what a version was made of; none of it ever changes
+    "model_version_origins",
+    METADATA,
+    _id("registry_id", primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("source", TEXT, nullable=False),
+    Column("storage_location", TEXT, nullable=False),
+    _id("run_id", nullable=True),
+    Column("run_link", TEXT, nullable=True),
+    _id("model_id", nullable=True),
+    _us("created_us"),
+)
+
+registry_changes = Table(  # each value that changed, with the one before
+    "registry_changes",
+    METADATA,
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),  # of the changes that one event made
+    _id("registry_id"),
+    Column("name", TEXT, nullable=False),  # the model's when the change came
+    Column("version", Integer, nullable=True),  # NULL: of the model itself
+    _id("kind"),  # created, renamed, deleted, description, tag, alias, stage
+    Column("key", TEXT, nullable=True),  # of the tag, or the alias
+    Column("before", TEXT, nullable=True),
+    Column("after", TEXT, nullable=True),
+    Column("actor", TEXT, nullable=False),
+    _id("actor_known"),
+    _us("appended_us"),
+    Index("registry_changes_by_model", "registry_id", "index"),
 )
