@@ -43,14 +43,20 @@ def main() -> None:
         sys.exit(_say(error))
 
 
-def _root(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version and exit."),
-) -> None:
-    if version:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         from mltrail_api.services import mltrail_version
 
         print(mltrail_version())
         raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+    ),
+) -> None:
+    """Take the options of every command."""
 
 
 def _say(error: MltrailError) -> int:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.settings import Settings
 from mltrail_core.artifacts import ArtifactStore, open_artifact_store
 from mltrail_core.errors import Unavailable
@@ -55,7 +56,8 @@ def open_ports(settings: Settings) -> Ports:
 
 @contextlib.contextmanager
 def opened_ports(settings: Settings) -> Iterator[Ports]:
-    """Give the ports, and close them at the end."""
+    """Give the ports to a command that ends, and close them then; only its warnings are written, to stderr."""
+    configure_event_lines(warnings_only=True)
     ports = open_ports(settings)
     try:
         yield ports

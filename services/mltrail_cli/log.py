@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from mltrail_api.pages.shown import shown_duration, shown_size, shown_time
 from mltrail_cli.composition import Ports, opened_ports
+from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import console, plain_table, print_json, progress_bar
@@ -113,6 +114,7 @@ def _copy(
     as_json: AsJson = False,
 ) -> None:
     """Copy a log with its identity, indices and times; run it again to copy what has come since."""
+    configure_event_lines(warnings_only=True)
     log = open_log(source)
     try:
         with progress_bar() as bars:

@@ -49,8 +49,8 @@ def _demo(
         ) from error
     out = console()
     with _folder(data) as folder, out.status("starting") as status:
+        from mltrail_cli.event_lines import configure_event_lines
         from mltrail_cli.server.embedded import embedded_server
-        from mltrail_cli.server.event_lines import configure_event_lines
         from mltrail_cli.server.running import stop_on_signals
         from mltrail_cli.settings import Settings
 

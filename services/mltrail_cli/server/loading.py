@@ -10,8 +10,8 @@ from mltrail_api.app import create_app
 from mltrail_api.pages.endpoints import router
 from mltrail_api.services import compose, mltrail_version
 from mltrail_cli.composition import Ports, open_ports
+from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.server.background import Background
-from mltrail_cli.server.event_lines import configure_event_lines
 from mltrail_cli.server.greeting import greet
 from mltrail_cli.server.listening import Address
 from mltrail_cli.settings import Settings

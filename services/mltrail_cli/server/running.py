@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
@@ -78,11 +79,12 @@ def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
 
 def _serve_here(settings: Settings, listener: socket.socket) -> None:
     closings = []
+    address = address_of(settings, listener)
 
     def load() -> FastAPI:
         from mltrail_cli.server.loading import Loader, application  # slow: /health answers meanwhile
 
-        loader = Loader(settings, address_of(settings, listener))
+        loader = Loader(settings, address)
         closings.append(loader.close)
         return application(loader.open())
 
@@ -98,17 +100,17 @@ def _serve_in_workers(settings: Settings, listener: socket.socket, stop: threadi
     """Let worker processes answer; this one runs what the role has in the background, once for them all."""
     from mltrail_cli.server.worker_processes import WorkerProcesses
 
-    workers = WorkerProcesses(settings, listener)
-    workers.start()  # before anything slow is imported: they answer /health soon
-    from mltrail_cli.server.loading import Loader
+    with contextlib.ExitStack() as closing:
+        workers = WorkerProcesses(settings, listener)
+        closing.callback(workers.close)
+        workers.start()  # before anything slow is imported: they answer /health soon
+        from mltrail_cli.server.loading import Loader
 
-    loader = Loader(settings, address_of(settings, listener))
-    try:
+        loader = Loader(settings, address_of(settings, listener))
+        closing.callback(loader.close)
         loader.open()
         workers.watch(stop)
-    finally:
-        workers.close()
-        loader.close()
+        workers.close()  # first, since their requests wait for the projector
 
 
 def _serve_nothing(settings: Settings, stop: threading.Event) -> None:

@@ -48,7 +48,7 @@ class WorkerProcesses:
                     self._workers[number] = (self._spawn(), time.monotonic())
 
     def close(self) -> None:
-        """Ask all to end, wait, and kill those that do not."""
+        """Ask all to end, wait, and kill those that do not; idempotent."""
         for process, _ in self._workers:
             process.terminate()
         give_up = time.monotonic() + _END_S

@@ -1,4 +1,4 @@
-"""How the server's own events are written: lines for people on a terminal, JSON otherwise, always on stderr."""
+"""How our own events are written: lines for people on a terminal, JSON otherwise, always on stderr."""
 
 from __future__ import annotations
 

@@ -1,0 +1,129 @@
+"""Runs the real command in processes of its own, with an environment that nothing leaks into."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import free_port
+
+TIMEOUT_S = 120.0
+POLL_S = 0.02
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return our environment without mltrail's and MLflow's variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLTRAIL_", "MLFLOW_"))}
+    return kept | more
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> dict[str, object]:
+        """Return the one JSON document that it printed."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+def mltrail(*words: str | Path, cwd: Path | None = None, timeout_s: float = TIMEOUT_S, **more: str) -> Ended:
+    """Return the command once it has ended."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mltrail_cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        env=environment(**more),
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class ServerCommand:
+    """A running `mltrail server`, or another command that serves; its output is in files."""
+
+    def __init__(self, *words: str | Path, port: int, folder: Path, **more: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._out, self._err = folder / "out.txt", folder / "err.txt"
+        self.started = time.monotonic()
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mltrail_cli", *map(str, words)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+                env=environment(**more),
+            )
+
+    @property
+    def out(self) -> str:
+        """What it has printed so far."""
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        """What it has complained about so far."""
+        return self._err.read_text()
+
+    def get(self, path: str, *, timeout_s: float = 60.0) -> bytes:
+        """Return the body at `path`, asked for again until the server listens."""
+        give_up = time.monotonic() + timeout_s
+        while True:
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=timeout_s) as response:
+                    body: bytes = response.read()
+                    return body
+            except ConnectionError:
+                pass
+            except urllib.error.URLError as error:
+                if not isinstance(error.reason, ConnectionError):
+                    raise
+            assert self.process.poll() is None, f"ended with status {self.process.returncode}: {self.err}"
+            assert time.monotonic() < give_up, "did not answer in time"
+            time.sleep(POLL_S)
+
+    def signal(self, number: int, *, timeout_s: float = 40.0) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+
+@contextlib.contextmanager
+def server(folder: Path, *words: str | Path, port: int | None = None, **more: str) -> Iterator[ServerCommand]:
+    """Give a `mltrail server` on `folder/data`, at a port of its own; it is killed at the end when it still runs."""
+    chosen = free_port() if port is None else port
+    running = ServerCommand(
+        "server", "--data", folder / "data", "--port", str(chosen), *words, port=chosen, folder=folder, **more
+    )
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def wait_until_in(text: str, running: ServerCommand, *, timeout_s: float = 60.0) -> None:
+    """Return when the command has printed `text`."""
+    give_up = time.monotonic() + timeout_s
+    while text not in running.out:
+        assert running.process.poll() is None, f"ended with status {running.process.returncode}: {running.err}"
+        assert time.monotonic() < give_up, f"{text!r} was not printed: {running.out}"
+        time.sleep(POLL_S)

@@ -1,0 +1,31 @@
+"""`mltrail demo --exit` on a fresh folder: real training, and every claim checked."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from tests.cli.command import mltrail
+
+
+def test_demo_holds_what_it_claims_on_a_fresh_folder(tmp_path: Path) -> None:
+    done = mltrail("demo", "--exit", "--data", tmp_path / "data", timeout_s=280.0)
+    assert done.status == 0, done.out + done.err
+    assert "Traceback" not in done.err
+    assert done.out.count("✓") == 6
+    assert "✗" not in done.out
+    assert "received 1..N, missing none" in done.out
+    runs = mltrail("runs", "list", "--data", tmp_path / "data", "--json").json()["runs"]
+    assert isinstance(runs, list)
+    assert len(runs) == 16
+    assert {run["info"]["status"] for run in runs} == {"FINISHED"}
+
+
+def test_demo_on_a_taken_port_says_so(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = mltrail("demo", "--exit", "--data", tmp_path / "data", "--port", port)
+    assert done.status == 1
+    assert f"port {port}" in done.err
