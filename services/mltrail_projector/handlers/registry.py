@@ -16,7 +16,7 @@ from mltrail_core.readmodel import tables
 from mltrail_core.registry_rules import alias_fault, model_name_fault, registry_tag_fault, reserved_alias_fault
 from mltrail_core.rules import Reason
 from mltrail_projector.fold import Fold, Place, Reject, refuse
-from mltrail_projector.handlers.registry_history import Change, give_name, keep
+from mltrail_projector.handlers.registry_history import Change, give_name, keep, value_in
 from mltrail_projector.rows import Row
 
 _OF_ONE_MODEL = (
@@ -86,7 +86,7 @@ def model_tag_set(event: RegisteredModelTagSet, fold: Fold, place: Place) -> Non
     model = model_of(fold, event.name)
     before = fold.rows.get(tables.registered_model_tags, event.name, event.key)
     fold.rows.put(tables.registered_model_tags, {"name": event.name, "key": event.key, "value": event.value})
-    keep(fold, place, model, [(None, "tag", event.key, before and before["value"], event.value)])
+    keep(fold, place, model, [(None, "tag", event.key, value_in(before, "value"), event.value)])
 
 
 def model_tag_deleted(event: RegisteredModelTagDeleted, fold: Fold, place: Place) -> None:
@@ -118,7 +118,7 @@ def alias_set(event: AliasSet, fold: Fold, place: Place) -> None:
     before = fold.rows.get(tables.registered_model_aliases, event.name, event.alias)
     alias: Row = {"name": event.name, "alias": event.alias, "version": event.version}
     fold.rows.put(tables.registered_model_aliases, alias)
-    keep(fold, place, model, [(event.version, "alias", event.alias, before and before["version"], event.version)])
+    keep(fold, place, model, [(event.version, "alias", event.alias, value_in(before, "version"), event.version)])
 
 
 def alias_deleted(event: AliasDeleted, fold: Fold, place: Place) -> None:

@@ -28,7 +28,22 @@ from mltrail_core.events.model import (
     LoggedModelTagSet,
 )
 from mltrail_core.events.producer import ProducerClosed, ProducerOpened
-from mltrail_core.events.registry import ModelVersionCreated, RegisteredModelCreated
+from mltrail_core.events.registry import (
+    AliasDeleted,
+    AliasSet,
+    ModelVersionCreated,
+    ModelVersionDeleted,
+    ModelVersionDescribed,
+    ModelVersionTagDeleted,
+    ModelVersionTagSet,
+    RegisteredModelCreated,
+    RegisteredModelDeleted,
+    RegisteredModelDescribed,
+    RegisteredModelRenamed,
+    RegisteredModelTagDeleted,
+    RegisteredModelTagSet,
+    StageChanged,
+)
 from mltrail_core.events.run import (
     DatasetInputLogged,
     MetricsLogged,
@@ -75,6 +90,18 @@ Event = (
     | LoggedModelDeleted
     | RegisteredModelCreated
     | ModelVersionCreated
+    | RegisteredModelRenamed
+    | RegisteredModelDescribed
+    | RegisteredModelTagSet
+    | RegisteredModelTagDeleted
+    | RegisteredModelDeleted
+    | AliasSet
+    | AliasDeleted
+    | StageChanged
+    | ModelVersionDescribed
+    | ModelVersionTagSet
+    | ModelVersionTagDeleted
+    | ModelVersionDeleted
     | ProducerOpened
     | ProducerClosed
     | TokenCreated
@@ -87,6 +114,8 @@ BY_WIRE_NAME: dict[str, type[Event]] = {event.WIRE_NAME: event for event in EVEN
 __all__ = [
     "BY_WIRE_NAME",
     "EVENT_TYPES",
+    "AliasDeleted",
+    "AliasSet",
     "ArtifactDeleted",
     "ArtifactStored",
     "DatasetInputLogged",
@@ -108,15 +137,25 @@ __all__ = [
     "ModelInputLogged",
     "ModelOutputLogged",
     "ModelVersionCreated",
+    "ModelVersionDeleted",
+    "ModelVersionDescribed",
+    "ModelVersionTagDeleted",
+    "ModelVersionTagSet",
     "ParamLogged",
     "ProducerClosed",
     "ProducerOpened",
     "RegisteredModelCreated",
+    "RegisteredModelDeleted",
+    "RegisteredModelDescribed",
+    "RegisteredModelRenamed",
+    "RegisteredModelTagDeleted",
+    "RegisteredModelTagSet",
     "RunCreated",
     "RunDeleted",
     "RunRenamed",
     "RunRestored",
     "RunStatusChanged",
+    "StageChanged",
     "TagDeleted",
     "TagSet",
     "TokenCreated",

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mltrail_core.events import (
+    AliasDeleted,
+    AliasSet,
     ArtifactDeleted,
     ArtifactStored,
     Event,
@@ -23,9 +25,19 @@ from mltrail_core.events import (
     LoggedModelTagDeleted,
     LoggedModelTagSet,
     ModelVersionCreated,
+    ModelVersionDeleted,
+    ModelVersionDescribed,
+    ModelVersionTagDeleted,
+    ModelVersionTagSet,
     ProducerClosed,
     ProducerOpened,
     RegisteredModelCreated,
+    RegisteredModelDeleted,
+    RegisteredModelDescribed,
+    RegisteredModelRenamed,
+    RegisteredModelTagDeleted,
+    RegisteredModelTagSet,
+    StageChanged,
     TokenCreated,
     TokenRevoked,
 )
@@ -34,6 +46,8 @@ from mltrail_core.ids import CONTROL, Partition, partition_of
 
 _IN_CONTROL = frozenset(
     {
+        AliasDeleted,
+        AliasSet,
         ExperimentCreated,
         ExperimentDeleted,
         ExperimentEnsured,
@@ -42,7 +56,17 @@ _IN_CONTROL = frozenset(
         ExperimentTagDeleted,
         ExperimentTagSet,
         ModelVersionCreated,
+        ModelVersionDeleted,
+        ModelVersionDescribed,
+        ModelVersionTagDeleted,
+        ModelVersionTagSet,
         RegisteredModelCreated,
+        RegisteredModelDeleted,
+        RegisteredModelDescribed,
+        RegisteredModelRenamed,
+        RegisteredModelTagDeleted,
+        RegisteredModelTagSet,
+        StageChanged,
         TokenCreated,
         TokenRevoked,
     }
