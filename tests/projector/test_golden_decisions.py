@@ -217,6 +217,25 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
             (ModelVersionCreated(52, "iris", "again", "again"), RegisteredModelDeleted(53, "flowers")),
         ],
     ),
+    "imports: control": (
+        CONTROL,
+        [
+            (ExperimentCreated(1, "7", "old", created_us=5), RegisteredModelCreated(2, "iris", created_us=6)),
+            (
+                ModelVersionCreated(3, "iris", "s1", "s1", created_us=7, number=3, user="ann"),
+                ModelVersionCreated(4, "iris", "s2", "s2", created_us=8, number=2),
+            ),
+            (
+                ModelVersionCreated(5, "iris", "s3", "s3", number=2**40),
+                ModelVersionCreated(6, "iris", "s4", "s4"),
+                ModelVersionCreated(7, "iris", "s5", "s5", number=0),
+            ),
+        ],
+    ),
+    "imports: models": (
+        partition_of(MODEL),
+        [(LoggedModelCreated(1, MODEL, "1", "model", created_us=5),)],
+    ),
     "tokens": (
         CONTROL,
         [

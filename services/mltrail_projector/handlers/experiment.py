@@ -30,7 +30,8 @@ def created(event: ExperimentCreated, fold: Fold, place: Place) -> None:
     if taken is not None:
         message = f"an experiment named {event.name!r} exists already, with id {taken['experiment_id']!r}"
         raise Reject(Reason.NAME_TAKEN, message)
-    _begin(fold, place, event.experiment_id, event.name, event.artifact_location)
+    created_us = place.appended_us if event.created_us is None else event.created_us
+    _begin(fold, place, event.experiment_id, event.name, event.artifact_location, created_us)
 
 
 def ensured(event: ExperimentEnsured, fold: Fold, place: Place) -> None:
@@ -38,7 +39,7 @@ def ensured(event: ExperimentEnsured, fold: Fold, place: Place) -> None:
     refuse(Reason.INVALID, experiment_name_fault(event.name))
     taken = fold.rows.get(tables.experiment_names, event.name)
     if taken is None:
-        _begin(fold, place, event.proposed_id, event.name, None)
+        _begin(fold, place, event.proposed_id, event.name, None, place.appended_us)
     elif taken["experiment_id"] != event.proposed_id:
         _refuse_taken_id(fold, event.proposed_id)
         alias: Row = {"proposed_id": event.proposed_id, "experiment_id": taken["experiment_id"]}
@@ -91,7 +92,9 @@ def restored(event: ExperimentRestored, fold: Fold, place: Place) -> None:
     fold.rows.update(tables.experiments, row, is_deleted=False, updated_us=place.appended_us)
 
 
-def _begin(fold: Fold, place: Place, experiment_id: str, name: str, artifact_location: str | None) -> None:
+def _begin(
+    fold: Fold, place: Place, experiment_id: str, name: str, artifact_location: str | None, created_us: int
+) -> None:
     _refuse_taken_id(fold, experiment_id)
     fold.rows.put(tables.experiment_names, {"name": name, "experiment_id": experiment_id})
     fold.rows.put(
@@ -101,7 +104,7 @@ def _begin(fold: Fold, place: Place, experiment_id: str, name: str, artifact_loc
             "name": name,
             "artifact_location": artifact_location,
             "is_deleted": False,
-            "created_us": place.appended_us,
+            "created_us": created_us,
             "updated_us": place.appended_us,
             "actor": place.actor,
             "actor_known": place.actor_known,

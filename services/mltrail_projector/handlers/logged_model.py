@@ -37,7 +37,7 @@ def created(event: LoggedModelCreated, fold: Fold, place: Place) -> None:
             "model_type": event.model_type,
             "source_run_id": event.source_run_id,
             "status": LOGGED_MODEL_PENDING,
-            "created_us": place.appended_us,
+            "created_us": place.appended_us if event.created_us is None else event.created_us,
             "updated_us": place.appended_us,
         },
     )

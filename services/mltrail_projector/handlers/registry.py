@@ -39,7 +39,7 @@ def model_created(event: RegisteredModelCreated, fold: Fold, place: Place) -> No
         "registry_id": f"{place.index}.{place.number}",
         "description": event.description,
         "next_version": 1,
-        "created_us": place.appended_us,
+        "created_us": place.appended_us if event.created_us is None else event.created_us,
         "updated_us": place.appended_us,
         "actor": place.actor,
         "actor_known": place.actor_known,

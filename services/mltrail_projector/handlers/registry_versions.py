@@ -13,12 +13,14 @@ from mltrail_core.events import (
 from mltrail_core.readmodel import tables
 from mltrail_core.registry_rules import STAGE_NONE, registry_tag_fault, stage_fault
 from mltrail_core.rules import Reason
-from mltrail_projector.fold import Fold, Place, refuse
+from mltrail_projector.fold import Fold, Place, Reject, refuse
 from mltrail_projector.handlers.registry import model_of, version_of
 from mltrail_projector.handlers.registry_history import Change, keep, value_in
 from mltrail_projector.rows import Row
 
 VERSION_READY = "READY"
+_MAX_VERSION = 2**31 - 2
+"""The number after it still fits the read model's column."""
 
 
 def version_created(event: ModelVersionCreated, fold: Fold, place: Place) -> None:
@@ -26,15 +28,21 @@ def version_created(event: ModelVersionCreated, fold: Fold, place: Place) -> Non
     for key, value in event.tags:
         refuse(Reason.INVALID, registry_tag_fault(key, value))
     model = model_of(fold, event.name)
-    version = model["next_version"]
-    assert isinstance(version, int)
+    next_version = model["next_version"]
+    assert isinstance(next_version, int)
+    version = next_version if event.number is None else event.number
+    if version < next_version:
+        message = f"{event.name!r} has given the number {version} already; its next version is {next_version}"
+        raise Reject(Reason.ALREADY_EXISTS, message)
+    if version > _MAX_VERSION:
+        raise Reject(Reason.INVALID, f"{version} is no number of a version; expected at most {_MAX_VERSION}")
     origin: Row = {
         "source": event.source,
         "storage_location": event.storage_location,
         "run_id": event.run_id,
         "run_link": event.run_link,
         "model_id": event.model_id,
-        "created_us": place.appended_us,
+        "created_us": place.appended_us if event.created_us is None else event.created_us,
     }
     fold.rows.update(tables.registered_models, model, next_version=version + 1, updated_us=place.appended_us)
     fold.rows.put(tables.model_version_origins, {"registry_id": model["registry_id"], "version": version, **origin})
@@ -49,7 +57,7 @@ def version_created(event: ModelVersionCreated, fold: Fold, place: Place) -> Non
             "stage": STAGE_NONE,
             "status": VERSION_READY,
             "updated_us": place.appended_us,
-            "user": place.actor,
+            "user": place.actor if event.user is None else event.user,
             "actor": place.actor,
             "actor_known": place.actor_known,
         },

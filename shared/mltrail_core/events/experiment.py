@@ -11,13 +11,14 @@ from mltrail_core.events.text import FreeText
 @dataclass(frozen=True, slots=True)
 class ExperimentCreated:
     """Emitted by create-experiment: an experiment with this name begins. Rejected when the name is taken, also by a
-    deleted experiment, as in MLflow."""
+    deleted experiment, as in MLflow. `created_us` is given by imports only: when it began elsewhere."""
 
     WIRE_NAME: ClassVar[str] = "experiment_created"
     occurred_us: int
     experiment_id: str
     name: str
     artifact_location: str | None = None
+    created_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

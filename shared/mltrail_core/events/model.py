@@ -10,7 +10,8 @@ from mltrail_core.events.text import FreeText
 
 @dataclass(frozen=True, slots=True)
 class LoggedModelCreated:
-    """Emitted by logged-models create: a model begins, in status LOGGED_MODEL_PENDING."""
+    """Emitted by logged-models create: a model begins, in status LOGGED_MODEL_PENDING. `created_us` is given by imports
+    only: when it began elsewhere."""
 
     WIRE_NAME: ClassVar[str] = "logged_model_created"
     occurred_us: int
@@ -19,6 +20,7 @@ class LoggedModelCreated:
     name: str
     model_type: str | None = None
     source_run_id: str | None = None
+    created_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,22 @@ from mltrail_core.events.text import FreeText, TextPairs
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModelCreated:
-    """Emitted by registered-models create: a model with this name begins. Rejected when the name is taken."""
+    """Emitted by registered-models create: a model with this name begins. Rejected when the name is taken.
+    `created_us` is given by imports only: when it began elsewhere."""
 
     WIRE_NAME: ClassVar[str] = "registered_model_created"
     occurred_us: int
     name: str
     description: FreeText | None = None
     tags: TextPairs = ()
+    created_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersionCreated:
-    """Emitted by model-versions create: the next version of the registered model; the fold gives it its number."""
+    """Emitted by model-versions create: the next version of the registered model; the fold gives it its number.
+    Imports only say when and by whom it was made elsewhere, and its `number` there; one that was given here already,
+    or that a later one was given, is rejected."""
 
     WIRE_NAME: ClassVar[str] = "model_version_created"
     occurred_us: int
@@ -33,6 +37,9 @@ class ModelVersionCreated:
     model_id: str | None = None
     description: FreeText | None = None
     tags: TextPairs = ()
+    created_us: int | None = None
+    number: int | None = None
+    user: FreeText | None = None
 
 
 @dataclass(frozen=True, slots=True)
