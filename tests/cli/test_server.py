@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import redis
 
 from mltrail_core.log import open_log
 from tests.cli.command import ServerCommand, mltrail, server, wait_until_in
@@ -231,3 +232,25 @@ def _is_alive(process_id: int) -> bool:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_it_serves_from_redis_and_postgresql_and_warns_of_a_log_in_memory(
+    tmp_path: Path, redis_url: str, postgres_url: str
+) -> None:
+    places = ("--log-url", redis_url, "--store-url", postgres_url)
+    with contextlib.closing(redis.Redis.from_url(redis_url)) as client:
+        before = str(client.config_get("appendfsync")["appendfsync"])
+        client.config_set("appendfsync", "everysec")
+        try:
+            with server(tmp_path, *places) as running:
+                wait_until_in("Ctrl-C", running)
+                assert "memory" in running.out
+                assert "warning" in running.out
+                assert "appendfsync always" in running.out
+                assert b'"Default"' in running.get("/api/2.0/mlflow/experiments/get?experiment_id=0")
+                assert running.signal(signal.SIGTERM) == 0
+                assert "Traceback" not in running.err
+        finally:
+            client.config_set("appendfsync", before)
+    listed = mltrail("experiments", "list", *places, "--json", cwd=tmp_path)
+    assert "Default" in listed.out, listed.err
