@@ -131,7 +131,9 @@ def test_a_bad_filter_is_explained_beside_the_box(pages: Pages) -> None:
     assert answer.status_code == 400
     assert "column 14" in answer.text
     assert 'value="metrics.loss &gt;&gt; 1"' in answer.text
-    assert "begin again without a token" in pages.client.get(f"/experiments/{pages.experiment_id}", params={"page_token": "x"}).text
+    token = pages.client.get(f"/experiments/{pages.experiment_id}", params={"page_token": "x"})
+    assert token.status_code == 400
+    assert "begin again without a token" in token.text
 
 
 def test_what_is_not_there_is_a_page_that_says_so(pages: Pages) -> None:
