@@ -13,6 +13,7 @@ from mltrail_api.visibility import Visibility
 from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.log import EventLog
 from mltrail_core.readmodel.store import ReadModel
+from mltrail_core.registry_rules import STOCK_STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Services:
     run_states: RunStates
     begun_experiments: Begun[ExperimentView]
     version: str
+    stages: tuple[str, ...] = STOCK_STAGES
+    """What versions of registered models may be brought to."""
 
     def close(self) -> None:
         """Append what waits, then end the worker's threads."""
@@ -34,11 +37,21 @@ class Services:
         self.visibility.close()
 
 
-def compose(log: EventLog, read_model: ReadModel, artifacts: ArtifactStore) -> Services:
+def compose(
+    log: EventLog, read_model: ReadModel, artifacts: ArtifactStore, *, stages: tuple[str, ...] = STOCK_STAGES
+) -> Services:
     """Return the services of a new API worker on open ports."""
     visibility = Visibility(log, read_model)
     return Services(
-        log, read_model, artifacts, Appender(log), visibility, RunStates(visibility), Begun(), mltrail_version()
+        log,
+        read_model,
+        artifacts,
+        Appender(log),
+        visibility,
+        RunStates(visibility),
+        Begun(),
+        mltrail_version(),
+        stages,
     )
 
 

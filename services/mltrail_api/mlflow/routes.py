@@ -21,9 +21,11 @@ from mltrail_api.mlflow.logged_models import search_endpoints as model_search
 from mltrail_api.mlflow.metrics import endpoints as metrics
 from mltrail_api.mlflow.metrics import requests as metric_requests
 from mltrail_api.mlflow.protocol import AnyRoute, RoutingTable
+from mltrail_api.mlflow.registry import alias_endpoints as aliases
 from mltrail_api.mlflow.registry import endpoints as registry
 from mltrail_api.mlflow.registry import requests as registry_requests
 from mltrail_api.mlflow.registry import search_endpoints as registry_search
+from mltrail_api.mlflow.registry import version_change_endpoints as version_changes
 from mltrail_api.mlflow.registry import version_endpoints as versions
 from mltrail_api.mlflow.runs import endpoints as runs
 from mltrail_api.mlflow.runs import log_endpoints as run_log
@@ -99,6 +101,21 @@ VERSION_2: RoutingTable = {
     ("POST", "/registered-models/get-latest-versions"): json(
         registry_requests.GetLatestVersions, registry.get_latest_versions
     ),
+    ("POST", "/registered-models/rename"): json(registry_requests.RenameRegisteredModel, registry.rename),
+    ("PATCH", "/registered-models/update"): json(registry_requests.UpdateRegisteredModel, registry.update),
+    ("DELETE", "/registered-models/delete"): json(registry_requests.RegisteredModelByName, registry.delete),
+    ("POST", "/registered-models/set-tag"): json(registry_requests.SetRegisteredModelTag, registry.set_tag),
+    ("DELETE", "/registered-models/delete-tag"): json(registry_requests.DeleteRegisteredModelTag, registry.delete_tag),
+    ("POST", "/registered-models/alias"): json(registry_requests.SetAlias, aliases.set_alias),
+    ("DELETE", "/registered-models/alias"): json(registry_requests.AliasByName, aliases.delete_alias),
+    ("GET", "/registered-models/alias"): json(registry_requests.AliasByName, aliases.get_by_alias),
+    ("PATCH", "/model-versions/update"): json(registry_requests.UpdateModelVersion, version_changes.update),
+    ("POST", "/model-versions/transition-stage"): json(
+        registry_requests.TransitionStage, version_changes.transition_stage
+    ),
+    ("DELETE", "/model-versions/delete"): json(registry_requests.ModelVersionByNumber, version_changes.delete),
+    ("POST", "/model-versions/set-tag"): json(registry_requests.SetModelVersionTag, version_changes.set_tag),
+    ("DELETE", "/model-versions/delete-tag"): json(registry_requests.DeleteModelVersionTag, version_changes.delete_tag),
     ("POST", "/model-versions/create"): json(registry_requests.CreateModelVersion, versions.create),
     ("GET", "/model-versions/get"): json(registry_requests.ModelVersionByNumber, versions.get),
     ("GET", "/model-versions/get-download-uri"): json(

@@ -24,7 +24,15 @@ from mltrail_api.search.expression import (
     TextComparison,
 )
 from mltrail_api.search.grammar import Source, position_of, read_comparisons, read_order
-from mltrail_api.search.subject import DATASET_KEYS, EXPERIMENTS, LOGGED_MODELS, RUNS, Subject
+from mltrail_api.search.subject import (
+    DATASET_KEYS,
+    EXPERIMENTS,
+    LOGGED_MODELS,
+    MODEL_VERSIONS,
+    REGISTERED_MODELS,
+    RUNS,
+    Subject,
+)
 from mltrail_core.errors import Invalid
 
 MAX_COMPARISONS = 200
@@ -87,6 +95,45 @@ def parse_experiment_order(clauses: Sequence[str]) -> tuple[OrderTerm, ...]:
     return _parse_order(clauses, EXPERIMENTS)
 
 
+def parse_registered_model_filter(text: str | None) -> And:
+    """Return what a filter string of registered-models/search says; nothing says everything.
+
+    Raises:
+        Invalid: MLflow's server refuses it or fails on it; the message says where the fault is.
+    """
+    return _parse_filter(text, REGISTERED_MODELS)
+
+
+def parse_model_version_filter(text: str | None) -> And:
+    """Return what a filter string of model-versions/search says; nothing says everything.
+
+    Raises:
+        Invalid: MLflow's server refuses it or fails on it; the message says where the fault is.
+    """
+    return _parse_filter(text, MODEL_VERSIONS)
+
+
+def parse_registered_model_order(clauses: Sequence[str]) -> tuple[OrderTerm, ...]:
+    """Return what the order_by clauses of registered-models/search say; there, no column has a dot.
+
+    Raises:
+        Invalid: one is malformed, names what can't be sorted by, or names a column twice.
+    """
+    for clause in clauses:
+        if "." in clause:
+            raise Invalid(f"order_by clause {clause[:200]!r}: models are sorted by name or timestamp, without a dot")
+    return _parse_order(clauses, REGISTERED_MODELS)
+
+
+def parse_model_version_order(clauses: Sequence[str]) -> tuple[OrderTerm, ...]:
+    """Return what the order_by clauses of model-versions/search say.
+
+    Raises:
+        Invalid: one is malformed, names what can't be sorted by, or names a column twice.
+    """
+    return _parse_order(clauses, MODEL_VERSIONS)
+
+
 def _parse_filter(text: str | None, subject: Subject) -> And:
     if not text:
         return And()
@@ -132,20 +179,23 @@ class _Reader:
             case "listed":
                 if not self.subject.takes_list(column.entity, column.key):
                     raise self._error(
-                        name, f"a list can follow {self.subject.listed_attribute} and datasets only, not {name}"
+                        name,
+                        f"a list can follow {', '.join(self.subject.listed_attributes)} and datasets only, not {name}",
                     )
                 texts = [child for child in rest if isinstance(child, Tree)]
                 return Membership(column, tuple(map(self._listed_text, texts)), tokens[0].type == "NOT")
             case _:
                 if column.entity not in self.subject.present_entities:
                     allowed = " and ".join(sorted(f"{entity}s" for entity in self.subject.present_entities))
-                    raise self._error(name, f"IS NULL and IS NOT NULL can follow {allowed} only, not {name}")
+                    raise self._error(
+                        name, f"IS NULL and IS NOT NULL can follow {allowed or 'nothing'} only, not {name}"
+                    )
                 return Presence(column, is_present=bool(tokens))
 
     def column(self, token: Token, attributes: Mapping[str, str]) -> Column:
         entity_name, dot, key = token.partition(".")
         if not dot:
-            entity, key = Entity.ATTRIBUTE, entity_name
+            entity, key = Entity.ATTRIBUTE, str(entity_name)
         elif _without_quotes(entity_name, "`") in self.subject.entities:
             entity = self.subject.entities[_without_quotes(entity_name, "`")]
         else:
@@ -176,6 +226,8 @@ class _Reader:
                     value, f"a pattern has at most {MAX_PATTERN_CHARACTERS} characters; this has {len(text)}"
                 )
             return TextComparison(column, comparator, text)
+        if value.type == "STRING" and column.key == "version_number":  # stock reads numbers in quotes there
+            value = Token("NUMBER", value[1:-1], start_pos=value.start_pos)
         if value.type != "NUMBER":
             raise self._error(value, f"{what} is compared with a number, without quotes, not with {value}")
         return NumberComparison(column, comparator, self._number(column, value))
@@ -187,9 +239,9 @@ class _Reader:
             return int(token)
         except ValueError as error:
             if token.lstrip("-").isdecimal():  # past Python's limit of 4,300 digits
-                raise self._error(token, f"{len(token)} digits are too many for a time in ms") from error
-        if self.subject is EXPERIMENTS:
-            raise self._error(token, f"{column.key} is a whole number of ms; {token} is not")
+                raise self._error(token, f"{len(token)} digits are too many for {column.key}") from error
+        if self.subject.is_whole:
+            raise self._error(token, f"{column.key} is a whole number; {token} is not")
         return float(token)
 
     def _listed_text(self, node: Tree[Token]) -> str:

@@ -26,10 +26,11 @@ class Subject:
         entities: what may stand before the dot of a column. A column without a dot is an attribute.
         attributes: the attributes, their other spellings among them, and what each means.
         order_attributes: the same for order_by.
-        times: attributes that are times in ms; the others are text.
-        listed_attribute: the one attribute that may be compared with a list.
+        times: attributes that are times in ms, or other whole numbers; the others are text.
+        listed_attributes: the attributes that may be compared with a list.
         present_entities: what IS NULL and IS NOT NULL may ask about.
         order_entities: what can be sorted by.
+        is_whole: whether a time can only be compared with a whole number.
         has_lists: whether a list may follow every text, not just the attribute and datasets.
     """
 
@@ -37,9 +38,10 @@ class Subject:
     attributes: dict[str, str]
     order_attributes: dict[str, str]
     times: frozenset[str]
-    listed_attribute: str
+    listed_attributes: tuple[str, ...]
     present_entities: frozenset[Entity]
     order_entities: frozenset[Entity]
+    is_whole: bool = False
     has_lists: bool = False
 
     def comparators(self, entity: Entity, key: str) -> tuple[Comparator, ...]:
@@ -54,7 +56,7 @@ class Subject:
         """Return whether IN and NOT IN may follow a column."""
         if self.has_lists:
             return Comparator.LESS not in self.comparators(entity, key)
-        return entity is Entity.DATASET or (entity is Entity.ATTRIBUTE and key == self.listed_attribute)
+        return entity is Entity.DATASET or (entity is Entity.ATTRIBUTE and key in self.listed_attributes)
 
 
 _RUN_ATTRIBUTES = {
@@ -74,7 +76,7 @@ RUNS = Subject(
     attributes=_RUN_ATTRIBUTES | dict.fromkeys(("run name", "Run name", "Run Name"), "run_name"),
     order_attributes=_RUN_ATTRIBUTES,
     times=frozenset({"start_time", "end_time"}),
-    listed_attribute="run_id",
+    listed_attributes=("run_id",),
     present_entities=frozenset({Entity.PARAM, Entity.TAG}),
     order_entities=frozenset({Entity.METRIC, Entity.PARAM, Entity.TAG, Entity.ATTRIBUTE}),
 )
@@ -84,9 +86,10 @@ EXPERIMENTS = Subject(
     attributes=_EXPERIMENT_ATTRIBUTES,
     order_attributes=_EXPERIMENT_ATTRIBUTES,
     times=frozenset({"creation_time", "last_update_time"}),
-    listed_attribute="experiment_id",
+    listed_attributes=("experiment_id",),
     present_entities=frozenset({Entity.TAG}),
     order_entities=frozenset({Entity.ATTRIBUTE}),
+    is_whole=True,
 )
 
 _MODEL_ATTRIBUTES = {
@@ -104,8 +107,34 @@ LOGGED_MODELS = Subject(
     attributes=_MODEL_ATTRIBUTES,
     order_attributes=_MODEL_ATTRIBUTES,
     times=frozenset({"creation_timestamp_ms", "last_updated_timestamp_ms"}),
-    listed_attribute="texts",
+    listed_attributes=("texts",),
     present_entities=frozenset({Entity.PARAM, Entity.TAG}),
     order_entities=frozenset({Entity.METRIC, Entity.ATTRIBUTE}),
     has_lists=True,
+)
+
+_REGISTRY_ENTITIES = {"attribute": Entity.ATTRIBUTE, **dict.fromkeys(("tag", "tags"), Entity.TAG)}
+REGISTERED_MODELS = Subject(
+    entities=_REGISTRY_ENTITIES,
+    attributes={"name": "name"},
+    order_attributes={
+        "name": "name",
+        **dict.fromkeys(("timestamp", "last_updated_timestamp"), "last_updated_timestamp"),
+    },
+    times=frozenset(),
+    listed_attributes=("name",),
+    present_entities=frozenset(),
+    order_entities=frozenset({Entity.ATTRIBUTE}),
+)
+MODEL_VERSIONS = Subject(
+    entities=_REGISTRY_ENTITIES,
+    attributes={name: name for name in ("name", "version_number", "run_id", "source_path")},
+    order_attributes={
+        name: name for name in ("name", "version_number", "creation_timestamp", "last_updated_timestamp")
+    },
+    times=frozenset({"version_number"}),
+    listed_attributes=("name", "run_id"),
+    present_entities=frozenset(),
+    order_entities=frozenset({Entity.ATTRIBUTE}),
+    is_whole=True,
 )

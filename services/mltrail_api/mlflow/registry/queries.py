@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
 
-from mltrail_core.readmodel.tables import model_version_tags, model_versions, registered_model_tags, registered_models
+from mltrail_core.readmodel.tables import (
+    model_version_tags,
+    model_versions,
+    registered_model_aliases,
+    registered_model_tags,
+    registered_models,
+)
 
 _MAX_NUMBER = 2**31 - 1
 _ROWS_PER_QUERY = 5_000
@@ -36,11 +42,13 @@ class VersionView:
     created_us: int
     updated_us: int
     tags: Pairs
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModelView:
-    """A registered model; `latest` are the highest versions of each stage, lowest first. Times are µs UTC."""
+    """A registered model. `latest` are the highest versions of each stage, the stage of the lowest version first, as in
+    MLflow. Times are µs UTC."""
 
     name: str
     description: str | None
@@ -49,20 +57,7 @@ class RegisteredModelView:
     updated_us: int
     tags: Pairs
     latest: tuple[VersionView, ...]
-
-
-MODEL_ORDER: Mapping[str, ColumnElement[Any]] = {
-    "name": registered_models.c.name,
-    **dict.fromkeys(("timestamp", "last_updated_timestamp"), registered_models.c.updated_us),
-}
-VERSION_ORDER: Mapping[str, ColumnElement[Any]] = {
-    "name": model_versions.c.name,
-    "version_number": model_versions.c.version,
-    "creation_timestamp": model_versions.c.created_us,
-    "last_updated_timestamp": model_versions.c.updated_us,
-}
-Order = Sequence[tuple[str, bool]]
-"""Columns to sort by, and whether they ascend."""
+    aliases: tuple[tuple[str, int], ...] = ()
 
 
 def load_registered_model(connection: Connection, name: str) -> RegisteredModelView | None:
@@ -81,6 +76,9 @@ def load_registered_models(connection: Connection, names: Sequence[str]) -> list
     for name, key, value in connection.execute(tags.order_by(registered_model_tags.c.key)):
         tags_of[name].append((key, value))
     latest_of = _latest(connection, list(models))
+    aliases_of = defaultdict[str, list[tuple[str, int]]](list)
+    for name, alias, number in connection.execute(_aliases(registered_model_aliases.c.name.in_(models))):
+        aliases_of[name].append((alias, number))
     return [
         RegisteredModelView(
             name=name,
@@ -90,6 +88,7 @@ def load_registered_models(connection: Connection, names: Sequence[str]) -> list
             updated_us=models[name].updated_us,
             tags=tuple(tags_of[name]),
             latest=tuple(latest_of[name]),
+            aliases=tuple(aliases_of[name]),
         )
         for name in names
         if name in models
@@ -110,6 +109,13 @@ def load_version_at(connection: Connection, name: str, index: int) -> VersionVie
     return None if number is None else load_version(connection, name, number)
 
 
+def load_version_of_alias(connection: Connection, name: str, alias: str) -> VersionView | None:
+    """Return the version that an alias names, or None when it names none."""
+    aliases = registered_model_aliases.c
+    number = connection.execute(select(aliases.version).where(aliases.name == name, aliases.alias == alias)).scalar()
+    return None if number is None else load_version(connection, name, number)
+
+
 def load_versions(connection: Connection, keys: Sequence[tuple[str, int]]) -> list[VersionView]:
     """Return the versions of `keys`, each a name and a number, in that order; unknown ones are left out."""
     return [
@@ -119,31 +125,13 @@ def load_versions(connection: Connection, keys: Sequence[tuple[str, int]]) -> li
     ]
 
 
-def search_model_names(
-    connection: Connection, equalities: Mapping[str, str], order: Order, offset: int, limit: int
-) -> list[str]:
-    """Return the names of registered models, sorted as asked, then by name."""
-    query = select(registered_models.c.name).where(*_equal(registered_models.c, equalities))
-    query = _sorted(query, order, MODEL_ORDER).order_by(registered_models.c.name)
-    return list(connection.execute(query.offset(offset).limit(limit)).scalars())
-
-
-def search_version_keys(
-    connection: Connection, equalities: Mapping[str, str], order: Order, offset: int, limit: int
-) -> list[tuple[str, int]]:
-    """Return name and number of model versions, sorted as asked, then by name and falling number."""
-    query = select(model_versions.c.name, model_versions.c.version).where(*_equal(model_versions.c, equalities))
-    query = _sorted(query, order, VERSION_ORDER).order_by(model_versions.c.name, model_versions.c.version.desc())
-    return [(row.name, row.version) for row in connection.execute(query.offset(offset).limit(limit))]
-
-
 def _latest(connection: Connection, names: Sequence[str]) -> dict[str, list[VersionView]]:
     columns = model_versions.c
     highest = (
         select(columns.name, func.max(columns.version))
         .where(columns.name.in_(names))
         .group_by(columns.name, columns.stage)
-        .order_by(columns.name, func.max(columns.version))
+        .order_by(columns.name, func.min(columns.version))
     )
     latest_of = defaultdict[str, list[VersionView]](list)
     for version in load_versions(connection, [(row[0], row[1]) for row in connection.execute(highest)]):
@@ -161,6 +149,10 @@ def _load_versions(connection: Connection, keys: Sequence[tuple[str, int]]) -> I
     tags = select(model_version_tags).where(tag_key.in_(list(rows))).order_by(model_version_tags.c.key)
     for name, number, tag, value in connection.execute(tags):
         tags_of[name, number].append((tag, value))
+    aliases_of = defaultdict[tuple[str, int], list[str]](list)
+    alias_key = tuple_(registered_model_aliases.c.name, registered_model_aliases.c.version)
+    for name, alias, number in connection.execute(_aliases(alias_key.in_(list(rows)))):
+        aliases_of[name, number].append(alias)
     for place in keys:
         if (row := rows.get(place)) is not None:
             yield VersionView(
@@ -178,12 +170,10 @@ def _load_versions(connection: Connection, keys: Sequence[tuple[str, int]]) -> I
                 created_us=row.created_us,
                 updated_us=row.updated_us,
                 tags=tuple(tags_of[place]),
+                aliases=tuple(aliases_of[place]),
             )
 
 
-def _equal(columns: Any, equalities: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    return [and_(columns[name] == text) for name, text in equalities.items()]
-
-
-def _sorted(query: Select[Any], order: Order, columns: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
-    return query.order_by(*(columns[name].asc() if is_up else columns[name].desc() for name, is_up in order))
+def _aliases(condition: ColumnElement[bool]) -> Select[Any]:
+    columns = registered_model_aliases.c
+    return select(columns.name, columns.alias, columns.version).where(condition).order_by(columns.name, columns.alias)

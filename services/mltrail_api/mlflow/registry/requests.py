@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Strict
+
 from mltrail_api.mlflow.wire import Int64, KeyValue, Message, RequiredText, Text
+
+Truth = Annotated[bool, Strict()]
 
 
 class CreateRegisteredModel(Message):
@@ -52,3 +58,63 @@ class SearchRegistry(Message):
     max_results: Int64 | None = None
     order_by: tuple[Text, ...] = ()
     page_token: Text = ""
+
+
+class UpdateRegisteredModel(Message):
+    name: RequiredText
+    description: Text | None = None
+
+
+class RenameRegisteredModel(Message):
+    name: RequiredText
+    new_name: RequiredText
+
+
+class SetRegisteredModelTag(Message):
+    name: RequiredText
+    key: RequiredText
+    value: Text = ""
+
+
+class DeleteRegisteredModelTag(Message):
+    name: RequiredText
+    key: RequiredText
+
+
+class SetAlias(Message):
+    name: RequiredText
+    alias: RequiredText
+    version: RequiredText
+
+
+class AliasByName(Message):
+    name: RequiredText
+    alias: RequiredText
+
+
+class UpdateModelVersion(Message):
+    """`description` is None when the request leaves it out: then the version has none."""
+
+    name: RequiredText
+    version: RequiredText
+    description: Text | None = None
+
+
+class TransitionStage(Message):
+    name: RequiredText
+    version: RequiredText
+    stage: RequiredText
+    archive_existing_versions: Truth = False
+
+
+class SetModelVersionTag(Message):
+    name: RequiredText
+    version: RequiredText
+    key: RequiredText
+    value: Text = ""
+
+
+class DeleteModelVersionTag(Message):
+    name: RequiredText
+    version: RequiredText
+    key: RequiredText

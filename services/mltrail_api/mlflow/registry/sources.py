@@ -14,6 +14,7 @@ from urllib.parse import unquote, unquote_plus
 
 from mltrail_api.mlflow.artifacts.queries import run_artifact_uri
 from mltrail_api.mlflow.logged_models.queries import ModelView, load_model
+from mltrail_api.mlflow.registry.alias_endpoints import version_of_alias
 from mltrail_api.mlflow.registry.model_uris import (
     AliasUri,
     LatestUri,
@@ -100,16 +101,27 @@ async def _version(services: Services, named: VersionUri | LatestUri | AliasUri)
                 raise NotFound(f"Model Version (name={name}, version={number[:300]}) not found")
             return seen.value
         case LatestUri(name, stage):
-            wanted = None if stage is None else stage_named(stage)
+            wanted = None if stage is None else stage_named(stage, services.stages)
             model = (await services.visibility.read(lambda c: load_registered_model(c, name), CONTROL_ONLY)).value
             if model is None:
                 raise NotFound(f"Registered Model with name={name} not found")
             versions = [version for version in model.latest if wanted in (None, version.stage)]
             if not versions:
-                raise NotFound(f"No versions of model with name '{name}' and stage '{stage}' found")
+                raise Invalid(f"No versions of model with name '{name}' and stage '{stage}' found")
             return max(versions, key=lambda version: version.number)
         case AliasUri(name, alias):
-            raise NotFound(f"Registered model alias {alias[:300]} of '{name}' not found.")
+            aliased = await services.visibility.read(
+                lambda connection: (
+                    load_registered_model(connection, name),
+                    version_of_alias(connection, name, alias),
+                ),
+                CONTROL_ONLY,
+            )
+            if aliased.value[0] is None:
+                raise NotFound(f"Registered Model with name={name} not found")
+            if aliased.value[1] is None:
+                raise Invalid(f"Registered model alias {alias[:300]} of '{name}' not found.")
+            return aliased.value[1]
         case _:
             assert_never(named)
 

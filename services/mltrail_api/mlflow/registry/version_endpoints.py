@@ -15,7 +15,6 @@ from mltrail_api.mlflow.limits import refuse
 from mltrail_api.mlflow.registry.names import (
     MAX_DESCRIPTION_CHARACTERS,
     MAX_URI_CHARACTERS,
-    STAGES,
     refuse_model_name,
     registry_tags,
     version_number,
@@ -32,6 +31,7 @@ from mltrail_core.errors import Invalid, NotFound
 from mltrail_core.events import ModelVersionCreated
 from mltrail_core.ids import CONTROL
 from mltrail_core.record import decode_record
+from mltrail_core.registry_rules import STAGE_NONE
 from mltrail_core.rules import text_fault
 
 _NUMBER_BOUND_S = 10.0
@@ -57,7 +57,7 @@ async def create(services: Services, request: CreateModelVersion, caller: Caller
         source.run_id,
         request.run_link or None,
         source.model_id,
-        request.description,
+        request.description or "",  # as stock keeps it
         tags,
     )
     actor = caller.actor()
@@ -82,8 +82,8 @@ async def create(services: Services, request: CreateModelVersion, caller: Caller
         run_id=source.run_id,
         run_link=request.run_link or None,
         model_id=source.model_id,
-        description=request.description,
-        stage=STAGES[0],
+        description=request.description or "",
+        stage=STAGE_NONE,
         status="PENDING_REGISTRATION",
         user=actor.name,
         created_us=appended_us,
@@ -121,8 +121,8 @@ async def _read(services: Services, name: str, number: str, caller: Caller) -> S
     wanted = version_number(number)
     seen = await services.visibility.read(lambda c: load_version(c, name, wanted), caller.asks_for(CONTROL_ONLY))
     if seen.value is None:
-        raise NotFound(f"Model Version (name={name}, version={number[:300]}) not found")
-    return Seen(seen.value, seen.is_current)
+        raise seen.absence(f"Model Version (name={name}, version={number[:300]}) not found")
+    return Seen(seen.value, seen.is_current, seen.is_behind)
 
 
 async def _created(services: Services, name: str, written: Written) -> VersionView:

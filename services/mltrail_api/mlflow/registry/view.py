@@ -14,14 +14,18 @@ def registered_model_json(model: RegisteredModelView) -> Json:
         creation_timestamp=model.created_us // 1000,
         last_updated_timestamp=model.updated_us // 1000,
         user_id=model.user,
-        description=model.description,
-        latest_versions=[version_json(version) for version in model.latest],
+        description=model.description or None,  # stock leaves out an empty one, of models only
+        latest_versions=[version_json(version, has_aliases=False) for version in model.latest],
         tags=_tags(model.tags),
+        aliases=[{"alias": alias, "version": str(number)} for alias, number in model.aliases],
     )
 
 
-def version_json(version: VersionView) -> Json:
-    """Return the JSON of a model version; a number of 0, not known yet, is left out."""
+def version_json(version: VersionView, *, has_aliases: bool = True) -> Json:
+    """Return the JSON of a model version; a number of 0, not known yet, is left out.
+
+    Stock names the aliases of a version that is asked for, not of those in a list.
+    """
     return _filled(
         name=version.name,
         version=str(version.number) if version.number else None,
@@ -31,11 +35,12 @@ def version_json(version: VersionView) -> Json:
         current_stage=version.stage,
         description=version.description,
         source=version.source,
-        run_id=version.run_id,
-        run_link=version.run_link,
+        run_id=version.run_id or "",
+        run_link=version.run_link or "",
         model_id=version.model_id,
         status=version.status,
         tags=_tags(version.tags),
+        aliases=list(version.aliases) if has_aliases else None,
     )
 
 
