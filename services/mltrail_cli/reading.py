@@ -9,7 +9,7 @@ from mltrail_cli.composition import Ports, opened_ports
 from mltrail_cli.settings import Settings
 from mltrail_cli.terminal import progress_bar, warn
 from mltrail_core.errors import Unavailable
-from mltrail_projector.loop import catch_up
+from mltrail_projector.loop import Halted, catch_up
 
 
 @contextmanager
@@ -36,5 +36,5 @@ def project_all(ports: Ports) -> None:
             catch_up(ports.log, ports.read_model, progress=lambda done: bars.update(task, completed=done))
         except TimeoutError as error:
             raise Unavailable(str(error)) from error
-        except RuntimeError as error:
+        except Halted as error:
             warn(str(error))

@@ -10,7 +10,7 @@ from mltrail_cli.composition import Ports, opened_ports
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import console, print_json, progress_bar
-from mltrail_projector.loop import catch_up
+from mltrail_projector.loop import Halted, catch_up
 from mltrail_projector.positions import LogDiffers
 from mltrail_projector.rebuild import Different, RebuildReport, rebuild
 
@@ -99,5 +99,5 @@ def _catch_up(ports: Ports) -> None:
     """Project what the log holds, so that all of it is compared; what can't be projected, the rebuild judges."""
     try:
         catch_up(ports.log, ports.read_model)
-    except (LogDiffers, RuntimeError):
+    except (LogDiffers, Halted):
         return  # the live read model stands past the log, or is halted: the rebuild says so, or is told to accept it

@@ -36,6 +36,10 @@ class Outdated(MltrailError):
     """The live generation has other tables than this code: it is rebuilt from the log, not migrated."""
 
 
+class Halted(MltrailError):
+    """A handler raised, so a partition stopped before that record: a bug of mltrail, or of its configuration."""
+
+
 class Projector:
     """Projects one log into one read model. Several may run at once: the positions decide, the others waste work."""
 
@@ -195,7 +199,7 @@ def catch_up(
         LogDiffers: the log is not the one that was projected.
         Unavailable: log or read model can't be reached.
         TimeoutError: it took longer than `timeout_s`.
-        RuntimeError: a partition halted; the message says where and why.
+        Halted: a partition halted; `mltrail log status` says where and why.
     """
     deadline = time.monotonic() + timeout_s
     heads = log.heads()
@@ -215,6 +219,6 @@ def catch_up(
         if all(positions[name] >= head for name, head in heads.items()):
             return
         if projector.halted and not has_more:
-            raise RuntimeError(f"partitions {', '.join(projector.halted)} halted; see `mltrail log status`")
+            raise Halted(f"partitions {', '.join(projector.halted)} halted; see `mltrail log status`")
         if time.monotonic() > deadline:
             raise TimeoutError(f"the log was not projected within {timeout_s:g} s")

@@ -15,7 +15,7 @@ from mltrail_core.readmodel.store import ReadModel
 from mltrail_projector import handlers
 from mltrail_projector.batch import PositionMoved, project_batch
 from mltrail_projector.fold import Fold, Place
-from mltrail_projector.loop import catch_up
+from mltrail_projector.loop import Halted, catch_up
 from mltrail_projector.positions import LogDiffers, check_against_log, read_positions
 from mltrail_projector.rebuild import Different, rebuild
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
@@ -53,7 +53,7 @@ def test_handler_that_raises_halts_its_partition_and_no_other(
         assert "a bug" in why
         log.append([producing.of_run(metrics(OTHER_RUN, "loss", 2.0), run_id=OTHER_RUN)])
         wait_for(lambda: stand(read_model, OTHER_RUN)[0] == 3)
-        with pytest.raises(RuntimeError, match="halted"):
+        with pytest.raises(Halted, match="halted"):
             catch_up(log, read_model)
     monkeypatch.undo()
     catch_up(log, read_model)

@@ -45,6 +45,10 @@ def model_created(event: RegisteredModelCreated, fold: Fold, place: Place) -> No
         "actor_known": place.actor_known,
     }
     fold.rows.put(tables.registered_models, model)
+    fold.rows.put(
+        tables.registered_model_origins,
+        {"registry_id": model["registry_id"], "created_us": model["created_us"], "user": place.actor},
+    )
     give_name(fold, place, event.name, model["registry_id"])
     changes: list[Change] = [(None, "created", None, None, event.name)]
     if event.description is not None:

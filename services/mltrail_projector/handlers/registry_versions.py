@@ -43,6 +43,7 @@ def version_created(event: ModelVersionCreated, fold: Fold, place: Place) -> Non
         "run_link": event.run_link,
         "model_id": event.model_id,
         "created_us": place.appended_us if event.created_us is None else event.created_us,
+        "user": place.actor if event.user is None else event.user,
     }
     fold.rows.update(tables.registered_models, model, next_version=version + 1, updated_us=place.appended_us)
     fold.rows.put(tables.model_version_origins, {"registry_id": model["registry_id"], "version": version, **origin})
@@ -57,7 +58,6 @@ def version_created(event: ModelVersionCreated, fold: Fold, place: Place) -> Non
             "stage": STAGE_NONE,
             "status": VERSION_READY,
             "updated_us": place.appended_us,
-            "user": place.actor if event.user is None else event.user,
             "actor": place.actor,
             "actor_known": place.actor_known,
         },
