@@ -15,8 +15,9 @@ async def active_experiment(services: Services, experiment_id: str) -> Experimen
     Raises:
         NotFound: there is none, also after waiting once for what the log holds.
         Unavailable: the projector is behind, so that nobody knows.
-        Invalid: it is deleted.
+        Invalid: it is deleted, or the id is no integer.
     """
+    refuse_experiment_id(experiment_id)
     for freshness in (EVENTUAL, CONTROL_ONLY):
         seen = await services.visibility.read(lambda connection: experiment_by_id(connection, experiment_id), freshness)
         if seen.value is not None and not seen.value.is_deleted:
@@ -30,3 +31,9 @@ async def active_experiment(services: Services, experiment_id: str) -> Experimen
         f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted. "
         "Restore it to write to it."
     )
+
+
+def refuse_experiment_id(experiment_id: str) -> None:
+    """Raise `Invalid` when no experiment can have such an id."""
+    if not (experiment_id.isascii() and experiment_id.removeprefix("-").isdigit()):
+        raise Invalid(f"Invalid experiment ID '{experiment_id[:200]}'. Experiment ID must be a valid integer.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlparse
 
 from sqlalchemy import Connection
 
 from mltrail_api.appender import Written
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
+from mltrail_api.mlflow.experiments.active import refuse_experiment_id
 from mltrail_api.mlflow.experiments.queries import experiment_by_id, experiment_by_name, experiment_json
 from mltrail_api.mlflow.experiments.requests import (
     CreateExperiment,
@@ -45,6 +47,7 @@ async def create(services: Services, request: CreateExperiment, caller: Caller) 
     location = request.artifact_location or None
     if location is not None:
         refuse(text_fault("artifact_location", location, _MAX_LOCATION_CHARACTERS))
+        refuse(_location_fault(location))
     experiment_id, at_us = new_experiment_id(), now_us()
     tags = [_tag_event(at_us, experiment_id, tag.key, tag.text) for tag in request.tags]
     created = ExperimentCreated(at_us, experiment_id, request.name, location)
@@ -129,8 +132,7 @@ async def _decide(services: Services, events: Sequence[Event], caller: Caller) -
 
 
 async def _read(services: Services, experiment_id: str, caller: Caller) -> Seen[ExperimentView]:
-    if not (experiment_id.isascii() and experiment_id.isdigit()):
-        raise Invalid(f"Invalid experiment ID '{experiment_id[:200]}'. Experiment ID must be a valid integer.")
+    refuse_experiment_id(experiment_id)
     seen = await services.visibility.read(
         lambda connection: experiment_by_id(connection, experiment_id), caller.asks_for(CONTROL_ONLY)
     )
@@ -157,6 +159,16 @@ def _tag_event(at_us: int, experiment_id: str, key: str, value: str) -> Experime
     refuse_key("tag", key)
     refuse(text_fault(f"value of tag {key!r}", value, MAX_EXPERIMENT_TAG_CHARACTERS))
     return ExperimentTagSet(at_us, experiment_id, key, value)
+
+
+def _location_fault(location: str) -> str | None:
+    try:
+        parts = urlparse(location)
+    except ValueError as error:
+        return f"artifact_location {location[:200]!r} is no URI: {error}"
+    if parts.fragment or parts.params:
+        return f"artifact_location {location[:200]!r} has a fragment or params; leave out what follows '#' or ';'"
+    return None
 
 
 def _about(event: ExperimentTagSet, experiment_id: str) -> ExperimentTagSet:

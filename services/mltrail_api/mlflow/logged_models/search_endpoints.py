@@ -16,8 +16,6 @@ from mltrail_core.errors import Invalid
 
 async def search(services: Services, request: SearchLoggedModels, caller: Caller) -> Answer:
     """Answer a page of the logged models that match, each with all that belongs to it."""
-    if not request.experiment_ids:
-        raise Invalid("Missing value for required parameter 'experiment_ids'. Name at least one experiment.")
     if not all(one.dataset_name for one in request.datasets):
         raise Invalid("`dataset_name` in the `datasets` clause must be specified.")
     datasets = [Dataset(one.dataset_name, one.dataset_digest) for one in request.datasets]

@@ -1,0 +1,34 @@
+"""mltrail answers as MLflow's server does: status class, error code and data; where stock fails, ours refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.compat.cases import GROUPS
+from tests.compat.conftest import Answerer
+from tests.compat.script import Case, Group
+
+CASES = [pytest.param(group, case, id=f"{group.name}: {case.name}") for group in GROUPS for case in group.cases]
+
+
+@pytest.mark.parametrize("ours", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize(("group", "case"), CASES)
+def test_answers_are_equal(stock: Answerer, ours: Answerer, group: Group, case: Case) -> None:
+    expected, found = stock.answers(group, case), ours.answers(group, case)
+    differences = []
+    for number, (theirs, mine) in enumerate(zip(expected, found, strict=True)):
+        if theirs.status == "5xx":
+            if (mine.status, mine.error_code) != ("4xx", "INVALID_PARAMETER_VALUE"):
+                differences.append(f"{case.calls[number]}: stock fails, ours should refuse: {mine}")
+        elif theirs != mine:
+            differences.append(f"{case.calls[number]}\n stock: {theirs}\n ours:  {mine}")
+    if case.superset:
+        assert differences, f"ours answers as stock does: take away the exemption ({case.superset})"
+        return
+    assert not differences, "\n".join(differences)
+
+
+def test_there_are_enough_cases_of_different_names() -> None:
+    names = [parameters.id for parameters in CASES]
+    assert len(names) >= 250
+    assert len(set(names)) == len(names)
