@@ -410,6 +410,14 @@ registered_model_names = Table(  # who got a name, and when: a row for each mome
     Index("registered_model_names_by_model", "registry_id"),
 )
 
+registered_model_origins = Table(
+    "registered_model_origins",
+    METADATA,
+    _id("registry_id", primary_key=True),
+    _us("created_us"),
+    Column("user", TEXT, nullable=False),
+)
+
 model_version_origins = Table(  # what a version was made of; none of it ever changes
     "model_version_origins",
     METADATA,
@@ -421,6 +429,7 @@ model_version_origins = Table(  # what a version was made of; none of it ever ch
     Column("run_link", TEXT, nullable=True),
     _id("model_id", nullable=True),
     _us("created_us"),
+    Column("user", TEXT, nullable=False),
 )
 
 registry_changes = Table(  # each value that changed, with the one before

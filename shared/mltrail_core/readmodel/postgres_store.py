@@ -1,0 +1,108 @@
+"""The read model in a PostgreSQL database."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
+
+from mltrail_core.readmodel.schema import fits_this_code, write_schema_hash
+from mltrail_core.readmodel.tables import METADATA
+from mltrail_core.readmodel.trouble import POOL_SIZE, POOL_TIMEOUT_S, unavailable, unfit
+
+_START_LOCK = 0x6D6C7472
+"""Advisory lock of PostgreSQL under which generations are created and dropped."""
+
+
+class PostgresReadModel:
+    """A read model in a PostgreSQL database: a schema for each generation, a one-row table for the pointer."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.url = parsed.render_as_string(hide_password=True)
+        self._fitting: set[int] = set()
+        self._engine = create_engine(
+            parsed,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+        with unavailable(self.url), self._engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _START_LOCK})
+            connection.execute(text("CREATE TABLE IF NOT EXISTS mltrail_pointer (generation INT NOT NULL)"))
+            if connection.execute(text("SELECT generation FROM mltrail_pointer")).first() is None:
+                self._create(connection, 1)
+                connection.execute(text("INSERT INTO mltrail_pointer VALUES (1)"))
+
+    def live_generation(self) -> int:
+        with unavailable(self.url), self._engine.begin() as connection:
+            return self._pointer(connection)
+
+    def is_live(self, connection: Connection, generation: int) -> bool:
+        return self._pointer(connection) == generation
+
+    def fits(self, generation: int) -> bool:
+        with unavailable(self.url), self._engine.begin() as connection:
+            return self._fits(self._on(connection, generation), generation)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with (
+            unavailable(self.url),
+            self._engine.connect() as connection,
+            connection.execution_options(**options).begin(),
+        ):
+            generation = self._pointer(connection)
+            if not self._fits(self._on(connection, generation), generation):
+                raise unfit(self.url, generation)
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self, generation: int) -> Iterator[Connection]:
+        with unavailable(self.url), self._engine.begin() as connection:
+            yield self._on(connection, generation)
+
+    def point_at(self, connection: Connection, generation: int) -> None:
+        connection.execute(text("UPDATE mltrail_pointer SET generation = :n"), {"n": generation})
+
+    def generations(self) -> list[int]:
+        with unavailable(self.url), self._engine.begin() as connection:
+            names = connection.execute(text("SELECT nspname FROM pg_namespace WHERE nspname ~ '^mltrail_g[0-9]+$'"))
+            return sorted(int(name.removeprefix("mltrail_g")) for name in names.scalars())
+
+    def create_generation(self, generation: int) -> None:
+        with unavailable(self.url), self._engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _START_LOCK})
+            self._create(connection, generation)
+
+    def drop_generation(self, generation: int) -> None:
+        self._fitting.discard(generation)
+        with unavailable(self.url), self._engine.begin() as connection:
+            connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _create(self, connection: Connection, generation: int) -> None:
+        connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
+        connection.execute(text(f"CREATE SCHEMA mltrail_g{generation}"))
+        METADATA.create_all(self._on(connection, generation), checkfirst=False)
+        write_schema_hash(connection)
+
+    def _fits(self, connection: Connection, generation: int) -> bool:
+        if generation not in self._fitting and fits_this_code(connection, f"mltrail_g{generation}"):
+            self._fitting.add(generation)
+        return generation in self._fitting
+
+    def _pointer(self, connection: Connection) -> int:
+        return int(connection.execute(text("SELECT generation FROM mltrail_pointer")).scalar_one())
+
+    def _on(self, connection: Connection, generation: int) -> Connection:
+        return connection.execution_options(schema_translate_map={None: f"mltrail_g{generation}"})
