@@ -87,8 +87,10 @@ def test_every_setting_of_the_sdk_is_documented_with_its_default() -> None:
     rows = {row["variable"] or row["argument"]: row for row in _rows(DOCS / "settings.md", "argument")}
     settings = read_settings({})
     assert settings.run_id is None
+    assert settings.destination.token is None
     defaults = {
         "`MLTRAIL_URI`": "`./mltrail-data`",
+        "`MLTRAIL_TOKEN`": "none",
         "`MLTRAIL_EXPERIMENT`": f"`{settings.experiment}`",
         "`MLTRAIL_RUN_ID`": "none",
         "`flush_interval_s`": f"`{settings.flush_interval_s}`",
@@ -169,7 +171,7 @@ def _mltrail_commands() -> set[tuple[str, ...]]:
     for document in (ROOT / "README.md", *DOCS.glob("*.md")):
         for words in re.findall(r"mltrail ((?:[a-z]+ ?)+)", "\n".join(_commands(document))):
             command = words.split()
-            groups = ("log", "runs", "experiments", "artifacts")
+            groups = ("log", "runs", "experiments", "artifacts", "tokens")
             found.add(tuple(command[: 2 if command[0] in groups else 1]))
     return found
 

@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from mltrail_api.edge import Edge
+from mltrail_api.identity.gate import Gate
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
 from mltrail_api.mlflow.protocol import MlflowProtocol
 from mltrail_api.mlflow.routes import PAGE_LINKS, whole_table
@@ -20,12 +21,13 @@ from mltrail_api.v1 import routes as v1
 from mltrail_core.errors import MltrailError
 
 
-def create_app(services: Services, *, pages: APIRouter | None = None) -> FastAPI:
+def create_app(services: Services, *, pages: APIRouter | None = None, requires_token: bool = False) -> FastAPI:
     """Return the application on `services`, which it closes when it stops.
 
     Args:
         services: what the endpoints work on.
         pages: what is served to browsers, at `/`.
+        requires_token: whether everything but /health and /version is for callers with an API token only.
     """
     prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
     protocol = MlflowProtocol(services, whole_table(), prefixes)
@@ -42,7 +44,7 @@ def create_app(services: Services, *, pages: APIRouter | None = None) -> FastAPI
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(Edge, protocol=protocol)],
+        middleware=[Middleware(Edge, protocol=protocol, gate=Gate(services.tokens, requires_token=requires_token))],
     )
     app.state.services = services
     app.add_exception_handler(MltrailError, _our_error)

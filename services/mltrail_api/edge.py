@@ -1,4 +1,5 @@
-"""The outermost ASGI layer: hands MLflow's paths to its protocol, the rest to FastAPI, and answers what nobody caught.
+"""The outermost ASGI layer: asks the gate who is there, hands MLflow's paths to its protocol and the rest to FastAPI,
+and answers what nobody caught.
 
 One of the three places that catch every exception: what arrives here is our bug, so it is logged with its traceback.
 """
@@ -8,8 +9,10 @@ from __future__ import annotations
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mltrail_api.mlflow.errors import ErrorAnswer
+from mltrail_api.identity.gate import Gate
+from mltrail_api.mlflow.errors import ErrorAnswer, answer_of
 from mltrail_api.mlflow.protocol import MlflowProtocol
+from mltrail_core.errors import MltrailError
 
 _logger = structlog.get_logger(__name__)
 
@@ -17,9 +20,10 @@ _logger = structlog.get_logger(__name__)
 class Edge:
     """Middleware of the application; see the module."""
 
-    def __init__(self, app: ASGIApp, protocol: MlflowProtocol) -> None:
+    def __init__(self, app: ASGIApp, protocol: MlflowProtocol, gate: Gate) -> None:
         self._app = app
         self._protocol = protocol
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request whatever happens; other scopes pass."""
@@ -37,8 +41,11 @@ class Edge:
                 send, ErrorAnswer(400, "INVALID_PARAMETER_VALUE", "the path holds a NUL character")
             )
         try:
+            await self._gate.admit(scope)
             app = self._protocol if self._protocol.owns(scope["path"]) else self._app
             await app(scope, receive, watched)
+        except MltrailError as error:  # of the gate: what lies behind answers its own
+            await _send_error(send, answer_of(error))
         except Exception:
             _logger.exception("request failed", action="request_failed", method=scope["method"], path=scope["path"])
             if has_begun:
@@ -50,5 +57,6 @@ class Edge:
 async def _send_error(send: Send, answer: ErrorAnswer) -> None:
     body = answer.body()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers.extend((name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items())
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

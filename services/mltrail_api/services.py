@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mltrail_api.appender import Appender
 from mltrail_api.begun import Begun
+from mltrail_api.identity.verifier import TokenVerifier
 from mltrail_api.mlflow.runs.states import RunStates
 from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.visibility import Visibility
@@ -27,6 +28,7 @@ class Services:
     visibility: Visibility
     run_states: RunStates
     begun_experiments: Begun[ExperimentView]
+    tokens: TokenVerifier
     version: str
     stages: tuple[str, ...] = STOCK_STAGES
     """What versions of registered models may be brought to."""
@@ -43,15 +45,16 @@ def compose(
     """Return the services of a new API worker on open ports."""
     visibility = Visibility(log, read_model)
     return Services(
-        log,
-        read_model,
-        artifacts,
-        Appender(log),
-        visibility,
-        RunStates(visibility),
-        Begun(),
-        mltrail_version(),
-        stages,
+        log=log,
+        read_model=read_model,
+        artifacts=artifacts,
+        appender=Appender(log),
+        visibility=visibility,
+        run_states=RunStates(visibility),
+        begun_experiments=Begun(),
+        tokens=TokenVerifier(log, read_model, visibility),
+        version=mltrail_version(),
+        stages=stages,
     )
 
 

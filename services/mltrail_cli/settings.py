@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """What trainers reach the server by, when it is not its host and port: behind a proxy or in a container."""
     role: Role = "all"
     workers: int = Field(default=1, ge=1, le=256)
+    require_auth: bool = False
+    """Whether the API serves nothing but /health and /version without a valid API token."""
 
     @property
     def folder(self) -> Path:

@@ -41,6 +41,7 @@ _active: ContextVar[tuple[Run, ...]] = ContextVar("mltrail_active_runs", default
 def init(
     uri: str | os.PathLike[str] | None = None,
     *,
+    token: str | None = None,
     experiment: str | None = None,
     flush_interval_s: float = DEFAULT_FLUSH_INTERVAL_S,
     exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
@@ -53,18 +54,20 @@ def init(
     Args:
         uri: `http://host:port` of a server, `redis://host:port/db` of its log, or a folder, which needs no server;
             None takes $MLTRAIL_URI, else ./mltrail-data.
+        token: the API token that a server is shown; None takes $MLTRAIL_TOKEN, else none is.
         experiment: the experiment of runs that name none; None takes $MLTRAIL_EXPERIMENT, else Default.
         flush_interval_s: what a call logs leaves at most this much later.
         exit_timeout_s: the longest that the end of a run, or of the process, waits for a server.
         block_timeout_s: the longest that a call waits when the buffer is full; then it drops, and says so.
 
     Raises:
-        ValueError: the URI is of no known kind.
+        ValueError: the URI is of no known kind, or the token can't be sent.
         MltrailError: the folder can't hold a log; the message says why.
     """
     settings = read_settings(
         os.environ,
         uri=None if uri is None else Path(uri) if isinstance(uri, os.PathLike) else uri,
+        token=token,
         experiment=None if experiment is None else checked_experiment(experiment),
         flush_interval_s=flush_interval_s,
         exit_timeout_s=exit_timeout_s,

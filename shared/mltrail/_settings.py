@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,9 @@ MAX_OUTBOX_BYTES = 24 << 20
 
 _RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header may carry: ASCII without spaces and control characters."""
+
 Kind = Literal["http", "redis", "folder"]
 
 
@@ -34,15 +38,15 @@ class Destination:
 
     kind: Kind
     address: str
+    token: str | None = field(default=None, repr=False, compare=False)
+    """The API token that is shown to a server."""
 
     @property
     def shown(self) -> str:
         """The address without a password."""
         if self.kind == "folder":
             return self.address
-        parts = urlsplit(self.address)
-        host = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=host, query="").geturl()
+        return without_password(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,17 @@ def read_settings(
     environment: Mapping[str, str],
     *,
     uri: str | Path | None = None,
+    token: str | None = None,
     experiment: str | None = None,
     flush_interval_s: float = DEFAULT_FLUSH_INTERVAL_S,
     exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
     block_timeout_s: float = DEFAULT_BLOCK_TIMEOUT_S,
 ) -> Settings:
-    """Return the settings that arguments and environment (MLTRAIL_URI, MLTRAIL_EXPERIMENT, MLTRAIL_RUN_ID) give.
+    """Return the settings that arguments and environment (MLTRAIL_URI, MLTRAIL_TOKEN, MLTRAIL_EXPERIMENT,
+    MLTRAIL_RUN_ID) give.
 
     Raises:
-        ValueError: the URI is of no known kind, or a duration is negative.
+        ValueError: the URI is of no known kind, the token can't be sent, or a duration is negative.
     """
     for name, value in (
         ("flush_interval_s", flush_interval_s),
@@ -84,7 +90,10 @@ def read_settings(
         if not value >= 0:
             raise ValueError(f"{name} is {value!r}; expected seconds, 0 or more")
     return Settings(
-        destination=parse_destination(str(uri or environment.get("MLTRAIL_URI") or DEFAULT_FOLDER)),
+        destination=replace(
+            parse_destination(str(uri or environment.get("MLTRAIL_URI") or DEFAULT_FOLDER)),
+            token=_token(token or environment.get("MLTRAIL_TOKEN") or None),
+        ),
         experiment=experiment or environment.get("MLTRAIL_EXPERIMENT") or DEFAULT_EXPERIMENT,
         run_id=environment.get("MLTRAIL_RUN_ID") or None,
         rank=_rank(environment),
@@ -113,6 +122,23 @@ def parse_destination(uri: str) -> Destination:
     raise ValueError(
         f"{uri!r} is no place to log to; expected http://host:port, redis://host:port/db or the path of a folder"
     )
+
+
+def without_password(url: str) -> str:
+    """Return a URL that may be printed: without user, password and query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _token(token: str | None) -> str | None:
+    """Return a token that a header can carry. What is wrong is said without the token: it is a secret all the same."""
+    token = None if token is None else token.strip()
+    if token and not _TOKEN.fullmatch(token):
+        raise ValueError(
+            "the API token (MLTRAIL_TOKEN, or init's token) holds a space, a line break or a letter beyond ASCII; "
+            "was it copied whole?"
+        )
+    return token or None
 
 
 def _rank(environment: Mapping[str, str]) -> int:

@@ -5,6 +5,7 @@ MltrailError
 │   ├── Invalid         a value is malformed, out of range or of the wrong type
 │   ├── NotFound        what is named does not exist
 │   ├── Conflict        what is asked contradicts what is already there
+│   ├── Unauthenticated nobody knows who the caller is, and that has to be known
 │   └── Forbidden       the caller may not do this
 └── Unavailable         try again after `retry_after_s`; nothing was done unless the message says otherwise
     ├── LogFull         the log refused the append before writing: disk, memory or archive is past its mark
@@ -32,6 +33,10 @@ class NotFound(Rejected):
 
 class Conflict(Rejected):
     """What is asked contradicts what is already there."""
+
+
+class Unauthenticated(Rejected):
+    """Nobody knows who the caller is, and that has to be known: no token, or one that is not valid."""
 
 
 class Forbidden(Rejected):

@@ -71,7 +71,9 @@ class RunningApi:
 
 
 @contextlib.contextmanager
-def running_api(folder: Path, *, wrap_log: Callable[[EventLog], EventLog] = lambda log: log) -> Iterator[RunningApi]:
+def running_api(
+    folder: Path, *, wrap_log: Callable[[EventLog], EventLog] = lambda log: log, requires_token: bool = False
+) -> Iterator[RunningApi]:
     """Yield a running mltrail on `folder`; `wrap_log` may put faults between the API and its log."""
     with contextlib.ExitStack() as cleanup:
         log = open_log(str(folder / "log"))
@@ -83,7 +85,11 @@ def running_api(folder: Path, *, wrap_log: Callable[[EventLog], EventLog] = lamb
         cleanup.callback(artifacts.close)
         services = compose(wrap_log(log), read_model, artifacts)
         port = free_port()
-        server = uvicorn.Server(uvicorn.Config(create_app(services), port=port, log_level="warning", access_log=False))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(services, requires_token=requires_token), port=port, log_level="warning", access_log=False
+            )
+        )
         thread = threading.Thread(target=server.run)
         client = cleanup.enter_context(httpx.Client(timeout=DEADLINE_S))
         running = RunningApi(f"http://127.0.0.1:{port}", log, read_model, services, client, threading.Event())

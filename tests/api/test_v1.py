@@ -147,7 +147,8 @@ def test_what_is_not_there_is_not_found(api: RunningApi) -> None:
 def test_openapi_describes_what_is_served(api: RunningApi) -> None:
     paths = api.client.get(f"{api.url}/api/v1/openapi.json").json()["paths"]
     assert set(paths) == {
-        "/api/v1/records", "/api/v1/blobs", "/api/v1/blobs/{sha256}", "/api/v1/runs/{run_id}/delivery"
+        "/api/v1/records", "/api/v1/blobs", "/api/v1/blobs/{sha256}", "/api/v1/runs/{run_id}/delivery",
+        "/api/v1/tokens", "/api/v1/tokens/{token_id}", "/api/v1/identity",
     }  # fmt: skip
     delivered = paths["/api/v1/runs/{run_id}/delivery"]["get"]["responses"]["200"]
     assert delivered["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Delivery"}

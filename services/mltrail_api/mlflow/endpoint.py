@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mltrail_api.identity.identity import Identity
 from mltrail_api.mlflow.wire import Message
 from mltrail_api.services import Services
 from mltrail_api.visibility import EVENTUAL, Freshness, Seen
@@ -28,9 +29,14 @@ class Caller:
     """What the header `X-Mltrail-Actor` says."""
     is_eventual: bool
     """Whether the request asks for what is there now, with no waiting: `consistency=eventual`."""
+    identity: Identity | None = None
+    """Whose token the request shows."""
 
     def actor(self, fallback: str | None = None) -> Actor:
-        """Return who does it: as the header claims, else `fallback` (the run's user), else `anonymous`."""
+        """Return who does it: whose token it is, else as the header claims, else `fallback` (the run's user), else
+        `anonymous`."""
+        if self.identity is not None:
+            return self.identity.actor
         return Actor(self.claimed_name or fallback or "anonymous")
 
     def asks_for(self, freshness: Freshness) -> Freshness:

@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mltrail_api.mlflow.wire import json_bytes
-from mltrail_core.errors import Conflict, Forbidden, Invalid, LogFull, MltrailError, NotFound, Unavailable
+from mltrail_core.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    LogFull,
+    MltrailError,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 
 STATUS_OF: Mapping[type[MltrailError], tuple[int, str]] = {
     Invalid: (400, "INVALID_PARAMETER_VALUE"),
     Conflict: (400, "RESOURCE_ALREADY_EXISTS"),
+    Unauthenticated: (401, "UNAUTHENTICATED"),
     Forbidden: (403, "PERMISSION_DENIED"),
     NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
     LogFull: (429, "RESOURCE_EXHAUSTED"),
@@ -19,6 +29,8 @@ STATUS_OF: Mapping[type[MltrailError], tuple[int, str]] = {
 }
 """The nearest class in an error's ancestry counts. The client re-sends what got 429 or 5xx: both say nothing was done,
 or (`OutcomeUnknown`) that nobody knows."""
+_CHALLENGE = 'Basic realm="mltrail (an API token is the password)", charset="UTF-8"'
+"""Makes a browser ask. Bearer is taken as well; two challenges in one header are more than some browsers can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,8 @@ def answer_of(error: MltrailError) -> ErrorAnswer:
             headers = {}
             if isinstance(error, Unavailable):
                 headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+            elif isinstance(error, Unauthenticated):
+                headers["WWW-Authenticate"] = _CHALLENGE
             return ErrorAnswer(status, error_code, str(error), headers)
     return ErrorAnswer(500, "INTERNAL_ERROR", str(error))
 

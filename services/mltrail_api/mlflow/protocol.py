@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from mltrail_api.identity.identity import identity_of
 from mltrail_api.mlflow.endpoint import Caller, Endpoint, RawEndpoint
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint, wrong_method
 from mltrail_api.mlflow.wire import (
@@ -117,7 +118,7 @@ def _caller(scope: Scope) -> Caller:
             is_eventual = is_eventual or value == b"eventual"
         elif name == _WORKSPACE_HEADER and value.strip() and not scope["path"].endswith("/server-info"):
             raise Invalid("this server has no workspaces; unset MLFLOW_WORKSPACE to write to the only one there is")
-    return Caller(claimed_name, is_eventual)
+    return Caller(claimed_name, is_eventual, identity_of(scope))
 
 
 async def _body(receive: Receive) -> bytes:

@@ -9,10 +9,11 @@ import msgpack
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from mltrail_api.identity.identity import identity_of
 from mltrail_api.services import Services
 from mltrail_core.errors import Invalid
 from mltrail_core.log import Durability
-from mltrail_core.record import MAX_RECORD_BYTES, FrozenRecord, Record, decode_record
+from mltrail_core.record import MAX_RECORD_BYTES, FrozenRecord, Record, attest, decode_record
 
 MAX_BODY_BYTES = 32 << 20
 """Of one request, before and after its encoding is undone: a few of the largest records."""
@@ -57,6 +58,9 @@ async def append_records(request: Request) -> AppendedRecords:
     services: Services = request.app.state.services
     body = _decoded(await _body(request), request.headers.get("content-encoding", "identity"))
     records = await services.visibility.run(lambda: _records(body))
+    identity = identity_of(request.scope)
+    if identity is not None:
+        records = [(record, attest(frozen, identity.attestation)) for record, frozen in records]
     # All are queued before the first await returns, so they stay in order and share a commit.
     outcomes = await asyncio.gather(
         *(services.appender.append_frozen(record, frozen) for record, frozen in records), return_exceptions=True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from mltrail_api.v1 import blobs, delivery, records
+from mltrail_api.identity import endpoints as identity
+from mltrail_api.v1 import blobs, delivery, records, registry
 
 
 class Problem(BaseModel):
@@ -19,10 +20,11 @@ router = APIRouter(
     prefix="/api/v1",
     responses={
         400: {"model": Problem, "description": "The request must change."},
+        401: {"model": Problem, "description": "An API token is needed, or the one shown is not valid."},
         404: {"model": Problem, "description": "What is named is not there."},
         429: {"model": Problem, "description": "The log is full; nothing was done. See `Retry-After`."},
         503: {"model": Problem, "description": "Try again. See `Retry-After`."},
     },
 )
-for part in (records, blobs, delivery):
+for part in (records, blobs, delivery, identity, registry):
     router.include_router(part.router)

@@ -12,6 +12,14 @@ from mltrail_cli.server.mlflow_places import places_of
 _Host = Annotated[str | None, typer.Option("--host", "-h", help="Address to listen on; 127.0.0.1 by default.")]
 _Port = Annotated[int | None, typer.Option("--port", "-p", help="Port; by default 5000, or the next free one.")]
 _Workers = Annotated[int | None, typer.Option("--workers", "-w", help="Processes that answer requests.")]
+_RequireAuth = Annotated[
+    bool | None,
+    typer.Option(
+        "--require-auth/--no-require-auth",
+        help="Serve nothing but /health and /version without an API token (`mltrail tokens create`) "
+        "[MLTRAIL_REQUIRE_AUTH]",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,6 +40,7 @@ def _server(
     artifacts_url: ArtifactsUrl = None,
     role: Annotated[str | None, typer.Option("--role", help="all, api, projector or jobs; all by default.")] = None,
     workers: _Workers = None,
+    require_auth: _RequireAuth = None,
     public_url: Annotated[
         str | None, typer.Option("--public-url", help="What trainers reach this server by, if not host and port.")
     ] = None,
@@ -50,6 +59,7 @@ def _server(
             artifacts_url=artifacts_url,
             role=role,
             workers=workers,
+            require_auth=require_auth,
             public_url=public_url,
         )
     )

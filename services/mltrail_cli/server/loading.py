@@ -58,6 +58,7 @@ class Loader:
             self._ports.close()
 
 
-def application(ports: Ports) -> FastAPI:
+def application(ports: Ports, settings: Settings) -> FastAPI:
     """Return the API and the pages on these ports."""
-    return create_app(compose(ports.log, ports.read_model, ports.artifacts), pages=router)
+    services = compose(ports.log, ports.read_model, ports.artifacts)
+    return create_app(services, pages=router, requires_token=settings.require_auth)

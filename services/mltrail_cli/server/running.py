@@ -86,7 +86,7 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
 
         loader = Loader(settings, address)
         closings.append(loader.close)
-        return application(loader.open())
+        return application(loader.open(), settings)
 
     front = Front(load)
     run_uvicorn(front, listener)

@@ -33,7 +33,7 @@ def main() -> None:
         configure_event_lines()
         ports = open_ports(settings)
         closings.append(ports.close)
-        return application(ports)
+        return application(ports, settings)
 
     front = Front(load)
     with socket.socket(fileno=int(sys.argv[1])) as listener:

@@ -62,7 +62,7 @@ def open_reader(destination: Destination) -> Reader:
     from mltrail._reader.http import HttpReader
 
     if destination.kind == "http":
-        return HttpReader(destination.address)
+        return HttpReader(destination.address, destination.token)
     from mltrail._reader.published import published_api_url
 
-    return HttpReader(published_api_url(destination.address))
+    return HttpReader(published_api_url(destination.address), destination.token)

@@ -8,6 +8,8 @@ import httpx
 
 from mltrail._reader import RunSnapshot
 from mltrail._reader.mlflow_json import items, point_of, snapshot_of
+from mltrail._settings import without_password
+from mltrail._transport.http import token_header
 from mltrail_core.errors import Forbidden, Invalid, NotFound, Unavailable
 from mltrail_core.metric_block import MetricPoint
 
@@ -20,8 +22,10 @@ _PAGE_EXPERIMENTS = 1000
 class HttpReader:
     """A `Reader` of the API at `url`; a connection for each call, since reads are rare in a training."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._address = url
+        self._url = without_password(url)
+        self._token = token
 
     def get_run(self, run_id: str) -> RunSnapshot:
         with self._client() as client:
@@ -56,7 +60,8 @@ class HttpReader:
         return sorted(points, key=lambda point: (point.step, point.time_us))
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"{self._url}/api/2.0/mlflow/", timeout=_TIMEOUT)
+        base_url = f"{self._address}/api/2.0/mlflow/"
+        return httpx.Client(base_url=base_url, timeout=_TIMEOUT, headers=token_header(self._token))
 
     def _id(self, client: httpx.Client, name: str) -> str:
         answer = self._get(client, "experiments/get-by-name", {"experiment_name": name})
@@ -95,7 +100,7 @@ class HttpReader:
         if response.status_code == 200 and isinstance(answer, Mapping):
             return answer
         said = answer.get("message") if isinstance(answer, Mapping) else None
-        message = str(said or f"{response.url} answered {response.status_code}: {response.text[:300]}")
+        message = str(said or f"{self._url} answered {response.status_code}: {response.text[:300]}")
         code = answer.get("error_code") if isinstance(answer, Mapping) else None
         match response.status_code:
             case 404 if code == "RESOURCE_DOES_NOT_EXIST":

@@ -49,11 +49,11 @@ def open_transport(destination: Destination) -> Transport:
     if destination.kind == "http":
         from mltrail._transport.http import HttpTransport
 
-        return HttpTransport(destination.address)
+        return HttpTransport(destination.address, destination.token)
     if destination.kind == "redis":
         from mltrail._transport.redis import RedisTransport
 
-        return RedisTransport(destination.address)
+        return RedisTransport(destination.address, destination.token)
     from mltrail._transport.folder import FolderTransport
 
     return FolderTransport(Path(destination.address))

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import msgpack
 
+from mltrail._settings import without_password
 from mltrail_core.artifacts import Blob, parse_sha256
 from mltrail_core.errors import Invalid, OutcomeUnknown, Unavailable
 from mltrail_core.log import NewRecord
@@ -22,9 +23,10 @@ _RECORD_FAULTS = (400, 413, 422)
 class HttpTransport:
     """A `Transport` to the API at `url`."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = httpx.Client(base_url=url, timeout=TIMEOUT, headers={"User-Agent": "mltrail"})
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url = without_password(url)
+        headers = {"User-Agent": "mltrail"} | token_header(token)
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT, headers=headers)
 
     def append(self, records: Sequence[NewRecord]) -> None:
         body: bytes = msgpack.packb([record.frozen for record in records])
@@ -65,6 +67,11 @@ class HttpTransport:
             raise Unavailable(said, retry_after_s=_retry_after_s(response))
         # An address without an API, a token that expired, a proxy's error: data is kept until somebody mends it.
         raise Unavailable(said, retry_after_s=1.0 if status >= 500 else _LONG_PAUSE_S)
+
+
+def token_header(token: str | None) -> dict[str, str]:
+    """Return the header that shows an API token, or none."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def _retry_after_s(response: httpx.Response) -> float:

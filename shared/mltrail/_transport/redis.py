@@ -16,8 +16,9 @@ from mltrail_core.log.genesis import ensure_begun
 class RedisTransport:
     """A `Transport` to the Redis log at `url`; connects when something is sent, so a training starts without it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self._url = url
+        self._token = token  # for the API
         self._lock = threading.Lock()
         self._log: EventLog | None = None
         self._api: HttpTransport | None = None
@@ -62,5 +63,5 @@ class RedisTransport:
         if self._api is None or self._api_url != api_url:
             if self._api is not None:
                 self._api.close()
-            self._api, self._api_url = HttpTransport(api_url), api_url
+            self._api, self._api_url = HttpTransport(api_url, self._token), api_url
         return self._api
