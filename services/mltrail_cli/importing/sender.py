@@ -90,7 +90,8 @@ class Sender:
         )
         with self._read_model.reading() as connection:
             intervals = connection.execute(query).scalar()
-        return parse_intervals(intervals or "").last
+        received = parse_intervals(intervals or "").intervals
+        return received[-1][1] if received else 0
 
 
 def _packed(events: Iterable[Event]) -> Iterator[tuple[Event, ...]]:

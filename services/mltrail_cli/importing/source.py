@@ -5,12 +5,15 @@ Times are µs UTC; where a source does not know a time it says None.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mltrail_core.errors import MltrailError
 from mltrail_core.metric_block import MetricPoint
+
+_LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})$")
 
 
 class FilesUnreachable(MltrailError):
@@ -125,6 +128,12 @@ class SourceFile:
 
     path: str
     size_bytes: int
+
+
+def logged_model_in(uri: str) -> str | None:
+    """Return the logged model that a version's source names as `models:/m-…`; MLflow keeps its id nowhere else."""
+    found = _LOGGED_MODEL.match(uri)
+    return found and found[1]
 
 
 class Source(Protocol):
