@@ -29,6 +29,7 @@ from mltrail_api.mlflow.registry import version_change_endpoints as version_chan
 from mltrail_api.mlflow.registry import version_endpoints as versions
 from mltrail_api.mlflow.runs import endpoints as runs
 from mltrail_api.mlflow.runs import log_endpoints as run_log
+from mltrail_api.mlflow.runs import model_record
 from mltrail_api.mlflow.runs import requests as run_requests
 from mltrail_api.mlflow.runs import search_endpoints as run_search
 from mltrail_api.mlflow.server import endpoints as server
@@ -72,6 +73,7 @@ VERSION_2: RoutingTable = {
     ("POST", "/runs/delete-tag"): json(run_requests.DeleteTag, run_log.delete_tag),
     ("POST", "/runs/log-inputs"): json(run_requests.LogInputs, run_log.log_inputs),
     ("POST", "/runs/outputs"): json(run_requests.LogOutputs, run_log.log_outputs),
+    ("POST", "/runs/log-model"): json(run_requests.LogModel, model_record.log_model),
     ("GET", "/metrics/get-history"): json(metric_requests.GetHistory, metrics.get_history),
     ("GET", "/metrics/get-history-bulk"): json(metric_requests.GetHistoryBulk, metrics.get_history_bulk),
     ("GET", "/metrics/get-history-bulk-interval"): json(

@@ -34,6 +34,14 @@ def _pairs(count: int) -> list[object]:
     return [{"key": f"k{n}", "value": f"v{n}"} for n in range(count)]
 
 
+def _model(model_json: str) -> Call:
+    return post("/runs/log-model", {"run_id": "{run}", "model_json": model_json})
+
+
+_MODEL_JSON = (
+    '{"artifact_path": "m", "run_id": "r", "utc_time_created": "t", "model_uuid": "u", '
+    '"flavors": {"spark": {"config": {"a": 1}, "code": null}, "python_function": {"env": "conda.yaml"}}}'
+)
 _HISTORY = get("/metrics/get-history", {"run_id": "{run}", "metric_key": "a"})
 
 GROUP = Group(
@@ -141,6 +149,12 @@ GROUP = Group(
         case("batch that is no list", _RUN, _batch(metrics="a")),
         case("batch of an unknown run", post("/runs/log-batch", {"run_id": _UNKNOWN, "params": _pairs(1)})),
         case("batch without a run", post("/runs/log-batch", {"params": _pairs(1)})),
+        case("model", _RUN, _model(_MODEL_JSON), _SHOW),
+        case("model after model", _RUN, _model(_MODEL_JSON), _model(_MODEL_JSON), _SHOW),
+        case("model that is no JSON", _RUN, _model("{"), _SHOW),
+        case("model without flavors", _RUN, _model('{"artifact_path": "m"}'), _SHOW),
+        case("model of nothing", _RUN, post("/runs/log-model", {"run_id": "{run}"})),
+        case("model of an unknown run", post("/runs/log-model", {"run_id": _UNKNOWN, "model_json": _MODEL_JSON})),
         case("batch with NaN", _RUN, _batch(metrics=[{"key": "a", "value": "NaN", "timestamp": 1}]), _SHOW),
     ),
 )  # fmt: skip

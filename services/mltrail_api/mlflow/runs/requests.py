@@ -72,6 +72,11 @@ class LogBatch(Message):
     tags: tuple[KeyValue, ...] = ()
 
 
+class LogModel(Message):
+    run_id: RequiredText
+    model_json: RequiredText
+
+
 class SetTag(Message):
     run_id: RequiredText
     key: RequiredText
