@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
-from mltrail_core.readmodel.tables import tokens
+from mltrail_core.readmodel.tables import runs, tokens
 from mltrail_core.token import token_of_stand_in
 
 
@@ -57,15 +56,15 @@ def load_tokens(connection: Connection, user: str | None = None) -> list[TokenRo
     return [TokenRow(*row) for row in connection.execute(query)]
 
 
-def users_of_tokens(connection: Connection, token_ids: Iterable[str]) -> dict[str, str]:
-    """Return the user of each token that is known, by id."""
-    query = select(tokens.c.token_id, tokens.c.user).where(tokens.c.token_id.in_(list(token_ids)))
-    return {token_id: user for token_id, user in connection.execute(query)}
-
-
-def named_actor(connection: Connection, actor: str, actor_known: str) -> str:
-    """Return the name to show for an actor of a row: the user, where the row could only name a token."""
-    token_id = token_of_stand_in(actor) if actor_known == "verified" else None
-    if token_id is None:
-        return actor
-    return users_of_tokens(connection, [token_id]).get(token_id, actor)
+def actor_of_run(connection: Connection, run_id: str) -> tuple[str, str] | None:
+    """Return who created a run and how that is known (`verified`, `claimed`), or None when there is no such run."""
+    row = connection.execute(select(runs.c.actor, runs.c.actor_known).where(runs.c.run_id == run_id)).first()
+    if row is None:
+        return None
+    actor, known = row
+    # The fold of a run's partition sees no tokens; it writes what stands for one.
+    token_id = token_of_stand_in(actor) if known == "verified" else None
+    if token_id is not None:
+        token = load_token(connection, token_id)
+        actor = actor if token is None else token.user
+    return actor, known

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection
 
+from mltrail_api.identity.queries import actor_of_run
 from mltrail_api.pages.queries import (
     ExperimentLine,
     artifacts_of,
@@ -96,6 +97,7 @@ async def run(request: Request, run_id: str) -> HTMLResponse:
             return None
         return {
             "run": found,
+            "actor": actor_of_run(connection, run_id),
             "experiment": _experiment(connection, found.experiment_id),
             "metrics": metric_summaries_of(connection, run_id),
             "artifacts": artifacts_of(connection, [run_id]),

@@ -63,6 +63,7 @@ def _demo(
             store_url=None,
             artifacts_url=None,
             workers=1,
+            require_auth=False,
         )
         with embedded_server(settings) as server:
             status.stop()

@@ -6,13 +6,15 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, select
 
+from mltrail_api.identity.queries import load_tokens
 from mltrail_core.errors import Invalid
 from mltrail_core.events import Event, MetricsLogged
 from mltrail_core.ids import Partition
 from mltrail_core.log import EventLog, LogEntry
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.readmodel.tables import changes, rejections
-from mltrail_core.record import Record, decode_record
+from mltrail_core.record import Actor, Record, decode_record
+from mltrail_core.token import ATTESTED_BY_TOKEN
 from mltrail_projector.entries import subject_of
 
 _LEFT_OUT = ("occurred_us", "run_id")
@@ -30,6 +32,8 @@ class Change:
     actor: str
     known: str
     """`verified` by a token, or `claimed` by the producer."""
+    token_id: str | None
+    """The token that a server saw with a record that the SDK froze."""
     producer: str
     sequence: int
     event: str
@@ -53,12 +57,13 @@ def history_of(log: EventLog, read_model: ReadModel, run_id: str) -> list[Change
     with read_model.reading() as connection:
         places = _places(connection, run_id)
         reasons = _reasons(connection, run_id)
+        users = {token.token_id: token.user for token in load_tokens(connection)}
     found: list[Change] = []
     for place in places:
         entries = log.read(place.partition, after=place.index - 1, max_records=1)
         if not entries or entries[0].index != place.index:
             raise Invalid(f"the log {log.url} holds no record {place.index} in partition {place.partition}")
-        found += _changes_in(entries[0], run_id, reasons)
+        found += _changes_in(entries[0], run_id, reasons, users)
     return found
 
 
@@ -79,25 +84,40 @@ def _reasons(connection: Connection, run_id: str) -> dict[tuple[str, int, int], 
     return {(partition, index, number): message for partition, index, number, message in rows}
 
 
-def _changes_in(entry: LogEntry, run_id: str, reasons: dict[tuple[str, int, int], str]) -> list[Change]:
+def _changes_in(
+    entry: LogEntry, run_id: str, reasons: dict[tuple[str, int, int], str], users: dict[str, str]
+) -> list[Change]:
     record = decode_record(entry.frozen)
+    sender = _sender(record, users)
     whole = reasons.get((entry.partition, entry.index, -1))
     return [
-        _change(entry, record, number, event, whole or reasons.get((entry.partition, entry.index, number)))
+        _change(entry, record, sender, number, event, whole or reasons.get((entry.partition, entry.index, number)))
         for number, event in enumerate(record.events)
         if subject_of(event) == run_id
     ]
 
 
-def _change(entry: LogEntry, record: Record, number: int, event: Event, rejected: str | None) -> Change:
+def _sender(record: Record, users: dict[str, str]) -> Actor:
+    """Return who sent the record: the user of the token that a server saw, else the actor that the record names."""
+    user = users.get(_token_id(record) or "")
+    return record.actor if user is None else Actor(user, "verified")
+
+
+def _token_id(record: Record) -> str | None:
+    attestation = record.attestation
+    return attestation.reference if attestation is not None and attestation.how == ATTESTED_BY_TOKEN else None
+
+
+def _change(entry: LogEntry, record: Record, sender: Actor, number: int, event: Event, rejected: str | None) -> Change:
     return Change(
         partition=entry.partition,
         index=entry.index,
         number=number,
         appended_us=entry.appended_us,
         occurred_us=event.occurred_us,
-        actor=record.actor.name,
-        known=record.actor.known,
+        actor=sender.name,
+        known=sender.known,
+        token_id=_token_id(record),
         producer=record.producer,
         sequence=record.sequence,
         event=event.WIRE_NAME,
