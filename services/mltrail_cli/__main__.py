@@ -15,6 +15,7 @@ _MODULE_OF = {
     "demo": "mltrail_cli.demo.command",
     "experiments": "mltrail_cli.experiments",
     "runs": "mltrail_cli.runs.command",
+    "registry": "mltrail_cli.registry",
     "artifacts": "mltrail_cli.artifacts",
     "log": "mltrail_cli.log",
     "rebuild": "mltrail_cli.rebuilding",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mltrail_core.errors import Invalid
+from mltrail_core.registry_rules import stages_with
 
 Role = Literal["all", "api", "projector", "jobs"]
 DEFAULT_PORT = 5000
@@ -31,8 +32,24 @@ class Settings(BaseSettings):
     """What trainers reach the server by, when it is not its host and port: behind a proxy or in a container."""
     role: Role = "all"
     workers: int = Field(default=1, ge=1, le=256)
+    stages: str | None = None
+    """Stages that versions of models may be in beside MLflow's four, with commas between them."""
     require_auth: bool = False
     """Whether the API serves nothing but /health and /version without a valid API token."""
+
+    @field_validator("stages")
+    @classmethod
+    def _are_stages(cls, stages: str | None) -> str | None:
+        try:
+            stages_with(stages)
+        except Invalid as fault:
+            raise ValueError(str(fault)) from fault
+        return stages
+
+    @property
+    def all_stages(self) -> tuple[str, ...]:
+        """MLflow's four stages and the configured ones."""
+        return stages_with(self.stages)
 
     @property
     def folder(self) -> Path:

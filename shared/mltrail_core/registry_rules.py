@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from mltrail_core.errors import Invalid
 from mltrail_core.rules import key_fault, text_fault
 
 MAX_MODEL_NAME_CHARACTERS = 256
@@ -70,3 +71,20 @@ def stage_fault(stage: str) -> str | None:
             "underscores, dashes, dots and inner spaces"
         )
     return None
+
+
+def stages_with(custom: str | None) -> tuple[str, ...]:
+    """Return MLflow's stages and those of a setting, which has commas between them.
+
+    Raises:
+        Invalid: one is malformed, or there twice (upper and lower case count as one).
+    """
+    stages = list(STOCK_STAGES)
+    for stage in [part.strip() for part in (custom or "").split(",") if part.strip()]:
+        fault = stage_fault(stage)
+        if fault is None and stage.lower() in [known.lower() for known in (*stages, "Deleted_Internal")]:
+            fault = f"the stage {stage!r} is there already, or MLflow's own; give each stage once"
+        if fault is not None:
+            raise Invalid(fault)
+        stages.append(stage)
+    return tuple(stages)

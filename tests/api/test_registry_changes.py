@@ -38,7 +38,7 @@ def error_code_of(act: Callable[[], object]) -> str:
 
 
 def stages_of(client: MlflowClient, name: str) -> dict[str, str]:
-    return {found.version: found.current_stage for found in client.search_model_versions(f"name = '{name}'")}
+    return {str(found.version): str(found.current_stage) for found in client.search_model_versions(f"name = '{name}'")}
 
 
 def test_a_rename_takes_everything_along_and_frees_the_name(client: MlflowClient, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from mltrail_api.v1.registry import moment_us
+from mltrail_api.v1.registry_moment import moment_us
 from mltrail_core.clock import now_us
 from mltrail_core.errors import Invalid
 from mltrail_projector.rebuild import rebuild
@@ -103,7 +103,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         watched = Watched(api)
         client = watched.client
-        steps = [
+        steps: list[Callable[[], object]] = [
             lambda: client.create_registered_model("iris", {"team": "vision"}, "Tells flowers apart."),
             lambda: client.create_model_version("iris", "s3://bucket/1", tags={"k": "v"}, description="first"),
             lambda: client.create_model_version("iris", "s3://bucket/2"),

@@ -41,6 +41,9 @@ def _server(
     role: Annotated[str | None, typer.Option("--role", help="all, api, projector or jobs; all by default.")] = None,
     workers: _Workers = None,
     require_auth: _RequireAuth = None,
+    stages: Annotated[
+        str | None, typer.Option("--stages", help="Stages of model versions beside MLflow's: Canary,Shadow")
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option("--public-url", help="What trainers reach this server by, if not host and port.")
     ] = None,
@@ -60,6 +63,7 @@ def _server(
             role=role,
             workers=workers,
             require_auth=require_auth,
+            stages=stages,
             public_url=public_url,
         )
     )
