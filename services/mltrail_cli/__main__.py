@@ -19,6 +19,7 @@ _MODULE_OF = {
     "artifacts": "mltrail_cli.artifacts",
     "log": "mltrail_cli.log",
     "rebuild": "mltrail_cli.rebuilding",
+    "import": "mltrail_cli.importing.command",
     "tokens": "mltrail_cli.tokens",
 }
 """Where each command lives. Only the module of the command that was called is imported: a server answers at once."""
