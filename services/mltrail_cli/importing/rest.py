@@ -68,7 +68,10 @@ class RestSource:
         }
         page: list[SourceRun] = []
         for found in self._connection.pages(f"{_API}/runs/search", body, "runs"):
-            page.append(run_of(found))
+            # A stock server's search leaves out which logged models a run read.
+            run_id = str(self._connection.object(found, "info")["run_id"])
+            whole = self._connection.get(f"{_API}/runs/get", {"run_id": run_id})
+            page.append(run_of(self._connection.object(whole, "run")))
             if len(page) == _PAGE:
                 yield page
                 page = []
