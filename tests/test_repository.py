@@ -171,7 +171,7 @@ def _mltrail_commands() -> set[tuple[str, ...]]:
     for document in (ROOT / "README.md", *DOCS.glob("*.md")):
         for words in re.findall(r"mltrail ((?:[a-z]+ ?)+)", "\n".join(_commands(document))):
             command = words.split()
-            groups = ("log", "runs", "experiments", "artifacts", "tokens")
+            groups = ("log", "runs", "experiments", "artifacts", "registry", "tokens")
             found.add(tuple(command[: 2 if command[0] in groups else 1]))
     return found
 
