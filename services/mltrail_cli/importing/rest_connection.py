@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from mltrail_cli.importing.source import FilesUnreachable
 from mltrail_core.errors import Invalid, MltrailError, Unavailable
 
 Json = dict[str, object]
@@ -59,13 +60,15 @@ class RestConnection:
         """Stream what a GET answers.
 
         Raises:
-            Unavailable: the server refused it, or broke off.
+            FilesUnreachable: the server refuses it.
+            Unavailable: the server failed, or broke off.
         """
         try:
             with self._client.stream("GET", path, params=query) as response:
                 if response.is_error:
                     response.read()
-                    raise Unavailable(_refusal(response))
+                    failure = FilesUnreachable if response.status_code < 500 else Unavailable
+                    raise failure(_refusal(response))
                 yield from response.iter_bytes(_CHUNK_BYTES)
         except httpx.HTTPError as error:
             raise Unavailable(f"{self._client.base_url}{path} broke off: {error}; import again to go on") from error
