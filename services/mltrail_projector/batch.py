@@ -18,6 +18,7 @@ from mltrail_core.ids import Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
+from mltrail_core.readmodel.trouble import is_trouble
 from mltrail_core.record import leaf_hash
 from mltrail_projector.entries import Decoded, decode_entry, fold_entry
 from mltrail_projector.fold import Fold
@@ -44,6 +45,10 @@ class HandlerFailed(Exception):
         self.entry = entry
 
 
+class FlushFailed(Exception):
+    """What some record of the batch changed can't be written; nothing was. Smaller batches find the record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Projected:
     """What one transaction did."""
@@ -60,7 +65,8 @@ def project_batch(read_model: ReadModel, generation: int, batch: Batch, *, must_
 
     Raises:
         PositionMoved: nothing was written; somebody else projected these entries or a rebuild took over.
-        HandlerFailed: nothing was written; a handler raised.
+        HandlerFailed: nothing was written; a handler raised, or the only record's changes can't be written.
+        FlushFailed: nothing was written; the changes of one of several records can't be.
         Unavailable: nothing was written; the database can't be reached.
     """
     decoded = [decode_entry(entry) for entries in batch.values() for entry in entries]
@@ -75,9 +81,22 @@ def project_batch(read_model: ReadModel, generation: int, batch: Batch, *, must_
             try:
                 fold_entry(fold, item)
             except Exception as error:
+                if is_trouble(error):
+                    raise
                 raise HandlerFailed(item.entry) from error
-        fold.flush()
+        _flush(fold, decoded)
     return Projected({partition: entries[-1].index for partition, entries in batch.items()}, fold.counts)
+
+
+def _flush(fold: Fold, decoded: Sequence[Decoded]) -> None:
+    try:
+        fold.flush()
+    except Exception as error:
+        if is_trouble(error):
+            raise
+        if len(decoded) == 1:
+            raise HandlerFailed(decoded[0].entry) from error
+        raise FlushFailed(f"one of {len(decoded)} records can't be written") from error
 
 
 def _move_position(connection: Connection, entries: Sequence[LogEntry]) -> None:

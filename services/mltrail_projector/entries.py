@@ -15,12 +15,15 @@ from mltrail_core.ids import CONTROL, Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
 from mltrail_core.record import Actor, Record, decode_record, identity_hash
-from mltrail_core.rules import Reason
+from mltrail_core.rules import Reason, id_fault
 from mltrail_core.token import ATTESTED_BY_TOKEN, stand_in
-from mltrail_projector.fold import Fold, Place, Reject
+from mltrail_projector.fold import Fold, Place, Reject, refuse
 from mltrail_projector.handlers import handle
 from mltrail_projector.marks import Receipt
 from mltrail_projector.rows import Row
+
+MAX_SUBJECT_CHARACTERS = 256
+"""What is kept of a rejected event's subject: registered models have the longest names; the column is indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ def _sender(fold: Fold, record: Record) -> Actor:
 
 
 def _refuse_stranger(event: Event, partition: Partition) -> None:
+    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id"):
+        subject = getattr(event, name, None)
+        if subject is not None:
+            refuse(Reason.INVALID, id_fault(str(subject)))
     home = home_of(event)
     if home is not None and home != partition:
         message = f"{event.WIRE_NAME} of {subject_of(event)} belongs to partition {home}, not to {partition}"
@@ -129,7 +136,7 @@ def _put_rejection(
             "partition": entry.partition,
             "index": entry.index,
             "number": number,
-            "subject": subject,
+            "subject": None if subject is None else subject[:MAX_SUBJECT_CHARACTERS],
             "wire_name": wire_name,
             "reason": rejection.reason.value,
             "message": rejection.message,

@@ -18,6 +18,7 @@ from mltrail_projector.batch import (
     PARTITION_BYTES,
     PARTITION_RECORDS,
     Batch,
+    FlushFailed,
     HandlerFailed,
     PositionMoved,
     project_batch,
@@ -50,6 +51,8 @@ class Projector:
         self._positions: dict[Partition, int] = {}
         self._halted: dict[Partition, int] = {}
         """The index before which a partition stopped: a handler raised on it."""
+        self._singly = 0
+        """How many records are still to be projected one at a time, to find one that can't be written."""
 
     @property
     def positions(self) -> Positions:
@@ -107,7 +110,12 @@ class Projector:
                 self._halted[failed.entry.partition] = failed.entry.index - 1
                 failures.append(failed)
                 batch = self._before_halts(batch)
+            except FlushFailed:
+                # The database can't say which record it was: one at a time until what was gathered has passed.
+                self._singly = sum(len(entries) for entries in batch.values())
+                batch = _first_of(batch)
             else:
+                self._singly = max(0, self._singly - 1)
                 self._positions.update(projected.positions)
                 break
         for failure in failures:  # only now: moving a position clears the word that it is halted
@@ -135,7 +143,7 @@ class Projector:
             entries = [entry for entry in entries if entry.index <= self._limit(partition, heads)]
             if entries:
                 batch[partition] = entries
-        return batch
+        return _first_of(batch) if self._singly else batch
 
     def _limit(self, partition: Partition, heads: Positions) -> int:
         return min(heads[partition], self._halted.get(partition, heads[partition]))
@@ -188,6 +196,11 @@ class Projector:
         while not stop.wait(RETRY_S):
             if self._read_model.live_generation() != self._generation:
                 return
+
+
+def _first_of(batch: Batch) -> Batch:
+    partition, entries = next(iter(batch.items()), (None, []))
+    return {} if partition is None else {partition: entries[:1]}
 
 
 def catch_up(

@@ -15,7 +15,12 @@ MAX_PARAM_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
 MAX_EXPERIMENT_TAG_CHARACTERS = 20_000
 MAX_EXPERIMENT_NAME_CHARACTERS = 500
-MAX_PATH_CHARACTERS = 4096
+MAX_PATH_BYTES = 2000
+"""Of the path's UTF-8. An index row of PostgreSQL takes 2,704 bytes, and paths are keys; S3 itself takes 1,024."""
+MAX_DATASET_NAME_CHARACTERS = 500
+MAX_DATASET_NAME_BYTES = 1000
+MAX_DATASET_DIGEST_CHARACTERS = 36
+MAX_ID_CHARACTERS = 64
 
 RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 ENDED_STATUSES = ("FINISHED", "FAILED", "KILLED")
@@ -26,6 +31,7 @@ LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED = (
 )
 LOGGED_MODEL_STATUSES = (LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED)
 
+_ID = re.compile(rf"^[A-Za-z0-9_-]{{1,{MAX_ID_CHARACTERS}}}$")
 _KEY = re.compile(r"^[/\w.\- :]*$")
 
 
@@ -61,12 +67,28 @@ def key_fault(key: str) -> str | None:
     return None
 
 
+def id_fault(subject: str) -> str | None:
+    """Return what is wrong with the id of a run, experiment, logged model or owner of artifacts, or None."""
+    if not _ID.match(subject):
+        return f"{subject[:80]!r} is no id; expected 1 to {MAX_ID_CHARACTERS} letters, digits, underscores and dashes"
+    return None
+
+
+def dataset_fault(name: str, digest: str) -> str | None:
+    """Return what is wrong with the name or the digest of a dataset, or None; both are keys of tables."""
+    if not name or len(name.encode()) > MAX_DATASET_NAME_BYTES:
+        return f"the dataset's name has {len(name.encode())} bytes; 1 to {MAX_DATASET_NAME_BYTES} are allowed"
+    return text_fault("dataset's name", name, MAX_DATASET_NAME_CHARACTERS) or text_fault(
+        "dataset's digest", digest, MAX_DATASET_DIGEST_CHARACTERS
+    )
+
+
 def path_fault(path: str) -> str | None:
     """Return what is wrong with an artifact's path, or None: relative, `/`-separated, with no `..` and no NUL."""
     if not path:
         return "the path is empty"
-    if len(path) > MAX_PATH_CHARACTERS:
-        return f"the path has {len(path)} characters; at most {MAX_PATH_CHARACTERS} are allowed"
+    if len(path.encode()) > MAX_PATH_BYTES:
+        return f"the path has {len(path.encode())} bytes; at most {MAX_PATH_BYTES} are allowed"
     if "\0" in path or "\\" in path:
         return f"the path {path!r} holds a NUL or a backslash"
     if not _is_clean_path(path):

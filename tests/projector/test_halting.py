@@ -117,3 +117,23 @@ def test_two_projectors_project_each_record_once(log: EventLog, read_model: Read
     with read_model.reading() as connection:
         assert connection.execute(select(tables.metric_summaries.c.logged_points)).scalar_one() == 60
     assert rebuild(log, read_model).is_equal
+
+
+def test_record_that_cannot_be_written_halts_its_partition_and_no_other(
+    log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put_nonsense(event: TagSet, fold: Fold, place: Place) -> None:
+        fold.rows.put(tables.tags, {"run_id": event.run_id, "key": event.key, "value": object()})  # type: ignore[dict-item]
+
+    monkeypatch.setitem(handlers.HANDLERS, "tag_set", put_nonsense)
+    producing = Producing()
+    log.append([producing.of_run(RunCreated(1, run, "0", "name", "ann", 1), run_id=run) for run in (RUN, OTHER_RUN)])
+    log.append([producing.of_run(metrics(RUN, "loss", 1.0)), producing.of_run(TagSet(1, RUN, "a", "b"))])
+    log.append([producing.of_run(metrics(RUN, "loss", 2.0)), producing.of_run(metrics(OTHER_RUN, "loss", 1.0))])
+    with projecting(log, read_model):
+        wait_for(lambda: stand(read_model, RUN)[1] is not None and stand(read_model, OTHER_RUN)[0] == 1)
+    assert stand(read_model, RUN)[0] == 2
+    monkeypatch.undo()
+    catch_up(log, read_model)
+    assert stand(read_model, RUN) == (5, None)
+    assert rebuild(log, read_model).is_equal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Table, select
@@ -10,11 +11,13 @@ from sqlalchemy import Table, select
 from mltrail_core.events import (
     ArtifactDeleted,
     ArtifactStored,
+    DatasetInputLogged,
     Event,
     ExperimentCreated,
     ExperimentDeleted,
     ExperimentEnsured,
     ExperimentRenamed,
+    ExperimentTagSet,
     ModelVersionCreated,
     ParamLogged,
     ProducerClosed,
@@ -254,3 +257,36 @@ def test_deleting_a_loose_file_leaves_those_of_other_partitions(log: EventLog, r
     log.append([producing.record(partition_of("files/a"), ArtifactDeleted(2, "files", "a"))])
     catch_up(log, read_model)
     assert [found["path"] for found in rows(read_model, tables.artifacts)] == ["a/b"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TagSet(1, "x" * 5000, "a", "b"),
+        TagSet(1, "no id", "a", "b"),
+        ArtifactStored(1, RUN, "\U0001f600" * 600, 1, "a" * 64),
+        DatasetInputLogged(1, RUN, "n" * 501, "d", "local", "{}"),
+        DatasetInputLogged(1, RUN, "n", "d" * 37, "local", "{}"),
+    ],
+)
+def test_what_no_index_could_hold_is_rejected(log: EventLog, read_model: ReadModel, event: Event) -> None:
+    project(log, read_model, BEGUN, event)
+    assert reasons(read_model) == [(event.WIRE_NAME, "invalid")]
+
+
+def test_the_longest_of_everything_can_be_written(log: EventLog, read_model: ReadModel) -> None:
+    wide = "\U00020000"  # a letter of four bytes
+    linked = replace(metrics(RUN, wide * 250, 1.0), model_id="m-1", dataset_name=wide * 250, dataset_digest=wide * 36)
+    project(
+        log,
+        read_model,
+        BEGUN,
+        linked,
+        TagSet(1, RUN, wide * 250, wide * 8000),
+        ParamLogged(1, RUN, wide * 250, wide * 6000),
+        ArtifactStored(1, RUN, "/".join(wide * 7 for _ in range(68)), 1, "a" * 64),
+        DatasetInputLogged(1, RUN, wide * 250, wide * 36, "local", "{}"),
+    )
+    assert reasons(read_model) == []
+    project_control(log, read_model, ExperimentCreated(1, "7", wide * 500), ExperimentTagSet(1, "7", wide * 250, "v"))
+    assert reasons(read_model) == []

@@ -26,6 +26,7 @@ from mltrail_core.rules import (
     MAX_TAG_CHARACTERS,
     RUN_STATUSES,
     Reason,
+    dataset_fault,
     key_fault,
     param_change_message,
     text_fault,
@@ -130,6 +131,8 @@ def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
         refuse(Reason.INVALID, key_fault(key))
     if len(set(event.keys)) != len(event.keys):
         raise Reject(Reason.INVALID, "a key stands twice in the dictionary of a metric block")
+    if event.dataset_name is not None:
+        refuse(Reason.INVALID, dataset_fault(event.dataset_name, event.dataset_digest or ""))
     _active(fold, event.run_id, place)
     fold.points.add(event.run_id, place.index, block)
     if event.model_id is not None:
@@ -138,6 +141,7 @@ def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
 
 def dataset_input_logged(event: DatasetInputLogged, fold: Fold, place: Place) -> None:
     """The run read this dataset; saying it again with other tags replaces them."""
+    refuse(Reason.INVALID, dataset_fault(event.name, event.digest))
     _active(fold, event.run_id, place)
     fold.rows.put(
         tables.dataset_inputs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mltrail_core.errors import Unavailable
@@ -20,11 +20,18 @@ def unavailable(url: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated or type(error.orig).__name__ in ("OperationalError", "InterfaceError"):
+        if is_trouble(error):
             raise Unavailable(f"the read model {url} can't be used: {error.orig}") from error
         raise
     except PoolTimeout as error:
         raise Unavailable(f"the read model {url} is busy: no connection within {POOL_TIMEOUT_S:g} s") from error
+
+
+def is_trouble(error: Exception) -> bool:
+    """Return whether the database, or the way to it, is at fault, so that the same statement may succeed later."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, PoolTimeout | Unavailable)
 
 
 def unfit(url: str, generation: int) -> Unavailable:

@@ -9,7 +9,7 @@ import unicodedata
 from urllib.parse import quote, unquote
 
 from mltrail_core.errors import Invalid
-from mltrail_core.rules import MAX_PATH_CHARACTERS, path_fault
+from mltrail_core.rules import MAX_PATH_BYTES, path_fault
 
 _SHOWN_CHARACTERS = 200
 _TEXT_EXTENSIONS = frozenset(
@@ -78,7 +78,7 @@ def _refuse(path: str) -> None:
             if "\0" in path or "\\" in path or not {"", ".."}.isdisjoint(path.rstrip("/").split("/")):
                 fault = f"percent-decoded it is {path!r}, which leads out of the root"
     if fault is not None:
-        raise Invalid(f"Invalid path {_shown(path)}: {fault[: MAX_PATH_CHARACTERS + 200]}; name a relative path")
+        raise Invalid(f"Invalid path {_shown(path)}: {fault[: MAX_PATH_BYTES + 200]}; name a relative path")
 
 
 def _shown(path: str) -> str:
