@@ -22,8 +22,8 @@ class Answerer:
     """A server, what its groups began with, and what it answered to each case so far."""
 
     client: httpx.Client
-    saved: dict[str, dict[str, str]] = field(default_factory=dict)
-    told: dict[tuple[str, str], list[Told]] = field(default_factory=dict)
+    saved: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    told: dict[tuple[str, str], list[Told]] = field(default_factory=dict, repr=False)
 
     def answers(self, group: Group, case: Case) -> list[Told]:
         """Return what the server answers to a case; it is asked once."""

@@ -134,7 +134,8 @@ class Conversation:
     def _told(self, key: str, value: Json) -> Json:
         match value:
             case dict(fields):
-                told = {name: self._told(name, item) for name, item in fields.items()}
+                within = "data." if key == "data" else ""
+                told = {name: self._told(within + name, item) for name, item in fields.items()}
                 return {name: item for name, item in told.items() if item not in ("", [], {}, None)}
             case list(items):
                 told_items = [self._told(key, item) for item in items]
@@ -162,8 +163,12 @@ def _url(path: object) -> str:
 
 
 def _has_no_order(key: str) -> bool:
-    # Stock reads these from SQL without ORDER BY.
-    return key in ("tags", "params", "dataset_inputs", "dataset_summaries", "model_inputs", "model_outputs")
+    # Stock reads these from SQL without ORDER BY. Metrics of a run have no order, those of a history do.
+    return key in ("tags", "dataset_inputs", "dataset_summaries", "model_inputs", "model_outputs") or key in (
+        "data.metrics",
+        "data.params",
+        "data.tags",
+    )
 
 
 def _at(answer: Json, place: str) -> str:

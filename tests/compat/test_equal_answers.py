@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from tests.compat.cases import GROUPS
 from tests.compat.conftest import Answerer
-from tests.compat.script import Case, Group
+from tests.compat.random_filters import filters, orders, random_runs
+from tests.compat.script import Case, Group, case, post
 
 CASES = [pytest.param(group, case, id=f"{group.name}: {case.name}") for group in GROUPS for case in group.cases]
+RANDOM = Group("random runs", random_runs(seed=7), ())
 
 
 @pytest.mark.parametrize("ours", ["sqlite", "postgres"], indirect=True)
@@ -26,6 +29,17 @@ def test_answers_are_equal(stock: Answerer, ours: Answerer, group: Group, case: 
         assert differences, f"ours answers as stock does: take away the exemption ({case.superset})"
         return
     assert not differences, "\n".join(differences)
+
+
+@pytest.mark.parametrize("ours", ["sqlite", "postgres"], indirect=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(filter_string=filters, order_by=orders)
+def test_random_searches_find_the_same_runs(
+    stock: Answerer, ours: Answerer, filter_string: str, order_by: list[str]
+) -> None:
+    body = {"experiment_ids": ["{exp}"], "filter": filter_string, "order_by": order_by}
+    search = case(f"{filter_string} {order_by}", post("/runs/search", body))
+    assert ours.answers(RANDOM, search) == stock.answers(RANDOM, search)
 
 
 def test_there_are_enough_cases_of_different_names() -> None:
