@@ -1,4 +1,4 @@
-"""What clients are told while the projector is behind: training goes on, and nobody is told that a thing is not there."""
+"""What clients are told while the projector is behind: training goes on, and nothing is called absent."""
 
 from __future__ import annotations
 
