@@ -8,8 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+import structlog
 
 from tests import servers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_log_lines() -> None:
+    """Print tracebacks plainly: structlog's own default draws every local, which takes seconds for a deep one."""
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
 
 
 @pytest.fixture(scope="session")

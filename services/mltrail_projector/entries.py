@@ -19,11 +19,13 @@ from mltrail_core.rules import Reason, id_fault
 from mltrail_core.token import ATTESTED_BY_TOKEN, stand_in
 from mltrail_projector.fold import Fold, Place, Reject, refuse
 from mltrail_projector.handlers import handle
-from mltrail_projector.marks import Receipt
+from mltrail_projector.marks import MAX_INTERVALS, Receipt
 from mltrail_projector.rows import Row
 
 MAX_SUBJECT_CHARACTERS = 256
 """What is kept of a rejected event's subject: registered models have the longest names; the column is indexed."""
+
+MAX_MESSAGE_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
     if receipt is Receipt.REUSED:
         message = f"producer {record.producer} used sequence {record.sequence} again for another record"
         _reject_record(fold, entry, record, Reason.SEQUENCE_REUSED, message)
+        return
+    if receipt is Receipt.TOO_SPARSE:
+        message = f"producer {record.producer} left more than {MAX_INTERVALS:,} holes in its sequences"
+        _reject_record(fold, entry, record, Reason.INVALID, message)
         return
     sender = _sender(fold, record)
     for number, event in enumerate(record.events):
@@ -139,7 +145,7 @@ def _put_rejection(
             "subject": None if subject is None else subject[:MAX_SUBJECT_CHARACTERS],
             "wire_name": wire_name,
             "reason": rejection.reason.value,
-            "message": rejection.message,
+            "message": rejection.message[:MAX_MESSAGE_CHARACTERS],
             "producer": None if record is None else record.producer,
             "sequence": None if record is None else record.sequence,
             "appended_us": entry.appended_us,

@@ -10,25 +10,18 @@ from random import uniform
 import structlog
 
 from mltrail_core.errors import Conflict, MltrailError, Unavailable
-from mltrail_core.ids import PARTITIONS, Partition
-from mltrail_core.log import EventLog, LogEntry, Positions
+from mltrail_core.ids import PARTITIONS
+from mltrail_core.log import EventLog, Positions
 from mltrail_core.readmodel.store import ReadModel
-from mltrail_projector.batch import (
-    BATCH_BYTES,
-    PARTITION_BYTES,
-    PARTITION_RECORDS,
-    Batch,
-    FlushFailed,
-    HandlerFailed,
-    PositionMoved,
-    project_batch,
-)
-from mltrail_projector.positions import LogDiffers, check_against_log, mark_halted, read_positions
+from mltrail_projector.batch import PositionMoved
+from mltrail_projector.frontier import Frontier
+from mltrail_projector.positions import LogDiffers, mark_halted
 from mltrail_projector.rebuild import rebuild
 
 WAIT_S = 0.5
 """How long one wait for records may last: the bound on how late a stop is noticed."""
 RETRY_S = 0.5
+FAILED_RETRY_S = 5.0
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.projector")
 
@@ -38,7 +31,7 @@ class Outdated(MltrailError):
 
 
 class Halted(MltrailError):
-    """A handler raised, so a partition stopped before that record: a bug of mltrail, or of its configuration."""
+    """A record can't be projected, so its partition stopped before it: a bug of mltrail, or of its configuration."""
 
 
 class Projector:
@@ -48,21 +41,20 @@ class Projector:
         self._log = log
         self._read_model = read_model
         self._generation = 0
-        self._positions: dict[Partition, int] = {}
-        self._halted: dict[Partition, int] = {}
-        """The index before which a partition stopped: a handler raised on it."""
-        self._singly = 0
-        """How many records are still to be projected one at a time, to find one that can't be written."""
+        self._frontier: Frontier | None = None
+        self._is_outdated = False
+        self._differs: str | None = None
+        """Why the log is not the one that was projected, until another generation is live."""
 
     @property
     def positions(self) -> Positions:
         """Where this projector believes the partitions to stand."""
-        return self._positions
+        return {} if self._frontier is None else self._frontier.positions
 
     @property
     def halted(self) -> Positions:
         """The index after which each halted partition stopped."""
-        return self._halted
+        return {} if self._frontier is None else self._frontier.halted
 
     def run(self, stop: threading.Event) -> None:
         """Project until `stop` is set; then end after the transaction under way.
@@ -72,100 +64,42 @@ class Projector:
         """
         while not stop.is_set():
             try:
-                self._start()
-                while not stop.is_set():
-                    if not self.project_some() and not stop.is_set():
-                        self._wait(stop)
+                self._step(stop)
             except PositionMoved as moved:
                 logger.info("positions moved elsewhere", action="positions_moved", detail=str(moved))
+                self._frontier = None
                 stop.wait(uniform(0.02, 0.1))
             except Outdated:
-                self.replace_outdated()
+                self._is_outdated = True
             except LogDiffers as error:
-                self._halt_all(str(error))
-                self._wait_for_rebuild(stop)
+                logger.error("the log differs from what was projected", action="log_differs", error=str(error))
+                self._differs = str(error)
             except Unavailable as error:
                 logger.warning("waiting for log or read model", action="projector_waits", error=str(error))
+                self._frontier = None  # after a reconnect the log is checked anew
                 stop.wait(RETRY_S)
             except Exception:
                 # The loop is one of the three places that may catch everything: it is logged, and tried again slowly.
                 logger.exception("the projector's loop failed", action="projector_failed")
-                stop.wait(5.0)
+                self._frontier = None
+                stop.wait(FAILED_RETRY_S)
 
     def project_some(self) -> bool:
         """Project the next batch, and return whether there was one.
 
         Raises:
+            Outdated: the live generation has other tables; `replace_outdated` mends that.
+            LogDiffers: the log is not the one that was projected.
             PositionMoved: somebody else projects; positions must be read anew.
             Unavailable: log or database can't be reached; nothing was written.
         """
-        if not self._positions:
-            self._start()
-        batch = self._gather()
-        failures: list[HandlerFailed] = []
-        while batch:
-            try:
-                projected = project_batch(self._read_model, self._generation, batch)
-            except HandlerFailed as failed:
-                self._halted[failed.entry.partition] = failed.entry.index - 1
-                failures.append(failed)
-                batch = self._before_halts(batch)
-            except FlushFailed:
-                # The database can't say which record it was: one at a time until what was gathered has passed.
-                self._singly = sum(len(entries) for entries in batch.values())
-                batch = _first_of(batch)
-            else:
-                self._singly = max(0, self._singly - 1)
-                self._positions.update(projected.positions)
-                break
-        for failure in failures:  # only now: moving a position clears the word that it is halted
-            self._announce_halt(failure)
-        return bool(batch)
-
-    def _start(self) -> None:
-        """Forget what is known, and read positions and the records at them anew."""
-        self._generation = self._read_model.live_generation()
-        if not self._read_model.fits(self._generation):
-            raise Outdated(f"generation {self._generation} was made by another version of mltrail")
-        self._positions = read_positions(self._read_model, self._generation)
-        self._halted.clear()
-        check_against_log(self._log, self._read_model, self._generation)
-
-    def _gather(self) -> Batch:
+        if self._frontier is None:
+            self._frontier = self._start()
         heads = self._log.heads()
-        ahead = [name for name in PARTITIONS if self._limit(name, heads) > self._positions[name]]
-        batch: dict[Partition, list[LogEntry]] = {}
-        share = min(PARTITION_BYTES, BATCH_BYTES // max(1, len(ahead)))
-        for partition in ahead:
-            entries = self._log.read(
-                partition, after=self._positions[partition], max_records=PARTITION_RECORDS, max_bytes=share
-            )
-            entries = [entry for entry in entries if entry.index <= self._limit(partition, heads)]
-            if entries:
-                batch[partition] = entries
-        return _first_of(batch) if self._singly else batch
-
-    def _limit(self, partition: Partition, heads: Positions) -> int:
-        return min(heads[partition], self._halted.get(partition, heads[partition]))
-
-    def _before_halts(self, batch: Batch) -> Batch:
-        cut = {
-            partition: [entry for entry in entries if entry.index <= self._halted.get(partition, entry.index)]
-            for partition, entries in batch.items()
-        }
-        return {partition: entries for partition, entries in cut.items() if entries}
-
-    def _announce_halt(self, failed: HandlerFailed) -> None:
-        entry, cause = failed.entry, failed.__cause__
-        why = f"index {entry.index}: {type(cause).__name__}: {cause}"
-        logger.error(
-            "partition halted: a handler raised, nothing is skipped",
-            action="partition_halted",
-            partition=entry.partition,
-            index=entry.index,
-            exc_info=cause,
-        )
-        mark_halted(self._read_model, self._generation, entry.partition, why)
+        for partition, index in self._frontier.positions.items():
+            if heads[partition] < index:
+                self._frontier.check()
+        return self._frontier.advance(heads)
 
     def replace_outdated(self) -> None:
         """Rebuild a live generation that another version of mltrail made, or wait while somebody else does."""
@@ -179,28 +113,39 @@ class Projector:
                 "rebuilt", action="read_model_rebuilt", generation=report.new_generation, records=report.records
             )
 
-    def _halt_all(self, why: str) -> None:
-        logger.error("the log differs from what was projected", action="log_differs", error=why)
-        for partition in PARTITIONS:
-            mark_halted(self._read_model, self._generation, partition, why)
+    def _step(self, stop: threading.Event) -> None:
+        if self._is_outdated:
+            self.replace_outdated()
+            self._is_outdated = False
+        elif self._differs is not None:
+            self._wait_for_rebuild(self._differs, stop)
+        elif not self.project_some():
+            self._wait()
 
-    def _wait(self, stop: threading.Event) -> None:
-        known = dict(self._positions)
-        for partition in self._halted:
+    def _start(self) -> Frontier:
+        self._generation = self._read_model.live_generation()
+        if not self._read_model.fits(self._generation):
+            raise Outdated(f"generation {self._generation} was made by another version of mltrail")
+        frontier = Frontier(self._log, self._read_model, self._generation, must_be_live=True)
+        frontier.check()
+        return frontier
+
+    def _wait(self) -> None:
+        known = dict(self.positions)
+        for partition in self.halted:
             known[partition] = 1 << 62  # nothing that comes there is waited for
         self._log.wait(known, timeout_s=WAIT_S)
         if self._read_model.live_generation() != self._generation:
             raise PositionMoved("a rebuild made another generation live")
 
-    def _wait_for_rebuild(self, stop: threading.Event) -> None:
+    def _wait_for_rebuild(self, why: str, stop: threading.Event) -> None:
+        """Say in every partition that nothing is projected, then wait until another generation is live."""
+        for partition in PARTITIONS:
+            mark_halted(self._read_model, self._generation, partition, why)
         while not stop.wait(RETRY_S):
             if self._read_model.live_generation() != self._generation:
+                self._differs, self._frontier = None, None
                 return
-
-
-def _first_of(batch: Batch) -> Batch:
-    partition, entries = next(iter(batch.items()), (None, []))
-    return {} if partition is None else {partition: entries[:1]}
 
 
 def catch_up(

@@ -16,12 +16,11 @@ from sqlalchemy import Connection, select, text
 
 from mltrail_core.errors import Conflict, MltrailError
 from mltrail_core.ids import PARTITIONS, Partition
-from mltrail_core.log import EventLog, LogEntry, Positions
+from mltrail_core.log import EventLog, Positions
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
-from mltrail_projector.batch import PARTITION_BYTES, PARTITION_RECORDS, project_batch
 from mltrail_projector.digest import Digest, digest_read_model
-from mltrail_projector.positions import read_positions
+from mltrail_projector.frontier import Frontier
 
 Progress = Callable[[int, int], None]
 """Told how many records are folded, and how many there were to fold when last looked."""
@@ -36,7 +35,7 @@ class Different(MltrailError):
     """The rebuilt read model differs from the live one, which stays live."""
 
     def __init__(self, report: RebuildReport) -> None:
-        how = "the live one stands past the log's end"
+        how = "they do not stand at the same place: the live one is past the log's end, or one of them is halted"
         if report.old_digest is not None:
             how = f"tables {', '.join(report.differing)} differ"
         super().__init__(
@@ -96,17 +95,18 @@ def rebuild(
         has_same_tables = read_model.fits(old)
         try:
             read_model.create_generation(new)
-            positions = read_positions(read_model, new)
+            frontier = Frontier(log, read_model, new, must_be_live=False)
             for _ in range(_MAX_ROUNDS):
                 live = _live_positions(read_model) if has_same_tables else log.heads()
                 target = _reachable(log, live, accept_difference or not has_same_tables)
-                if sum(target.values()) - sum(positions.values()) <= _ENOUGH_CAUGHT_UP:
+                if sum(target.values()) - sum(frontier.positions.values()) <= _ENOUGH_CAUGHT_UP:
                     break
-                _fold_to(log, read_model, new, positions, target, progress)
+                if not _fold_to(frontier, target, progress):
+                    break  # what is left is behind a record that can't be projected
             if has_same_tables:
-                report = _finish(log, read_model, old, new, positions, accept_difference, progress)
+                report = _finish(log, read_model, old, new, frontier, accept_difference, progress)
             else:
-                report = _replace_unfit(log, read_model, old, new, positions, progress)
+                report = _replace_unfit(log, read_model, old, new, frontier, progress)
         except BaseException:
             if read_model.live_generation() != new:
                 read_model.drop_generation(new)
@@ -122,7 +122,7 @@ def _finish(
     read_model: ReadModel,
     old: int,
     new: int,
-    positions: dict[Partition, int],
+    frontier: Frontier,
     accept_difference: bool,
     progress: Progress | None,
 ) -> RebuildReport:
@@ -130,15 +130,15 @@ def _finish(
     with read_model.writing(old) as held:
         live = _locked_positions(held)
         target = _reachable(log, live, accept_difference)
-        _fold_to(log, read_model, new, positions, target, progress)
+        _fold_to(frontier, target, progress)
         with read_model.writing(new) as connection:
             new_digest = digest_read_model(connection)
-        comparable = all(positions[name] == live[name] for name in PARTITIONS)
+        comparable = all(frontier.positions[name] == live[name] for name in PARTITIONS)
         report = RebuildReport(
             old_generation=old,
             new_generation=new,
-            positions=dict(positions),
-            records=sum(positions.values()),
+            positions=dict(frontier.positions),
+            records=sum(frontier.positions.values()),
             old_digest=digest_read_model(held) if comparable else None,
             new_digest=new_digest,
         )
@@ -153,42 +153,25 @@ def _replace_unfit(
     read_model: ReadModel,
     old: int,
     new: int,
-    positions: dict[Partition, int],
+    frontier: Frontier,
     progress: Progress | None,
 ) -> RebuildReport:
     """Fold to the log's heads, and swap: this code can neither read nor project the old generation's tables."""
-    _fold_to(log, read_model, new, positions, log.heads(), progress)
+    _fold_to(frontier, log.heads(), progress)
     with read_model.writing(new) as connection:
         digest = digest_read_model(connection)
         read_model.point_at(connection, new)
-    return RebuildReport(old, new, dict(positions), sum(positions.values()), None, digest)
+    return RebuildReport(old, new, dict(frontier.positions), sum(frontier.positions.values()), None, digest)
 
 
-def _fold_to(
-    log: EventLog,
-    read_model: ReadModel,
-    generation: int,
-    positions: dict[Partition, int],
-    target: Positions,
-    progress: Progress | None,
-) -> None:
-    while True:
-        batch: dict[Partition, list[LogEntry]] = {}
-        for partition in PARTITIONS:
-            if positions[partition] < target[partition]:
-                entries = log.read(
-                    partition,
-                    after=positions[partition],
-                    max_records=PARTITION_RECORDS,
-                    max_bytes=PARTITION_BYTES,
-                )
-                batch[partition] = [entry for entry in entries if entry.index <= target[partition]]
-        if not batch:
-            return
-        projected = project_batch(read_model, generation, batch, must_be_live=False)
-        positions.update(projected.positions)
+def _fold_to(frontier: Frontier, target: Positions, progress: Progress | None) -> bool:
+    """Fold up to `target`, as far as nothing halts, and return whether there was anything to fold."""
+    has_moved = False
+    while frontier.advance(target):
+        has_moved = True
         if progress is not None:
-            progress(sum(positions.values()), sum(target.values()))
+            progress(sum(frontier.positions.values()), sum(target.values()))
+    return has_moved
 
 
 def _reachable(log: EventLog, live: Positions, accept_difference: bool) -> Positions:

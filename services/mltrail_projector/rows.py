@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 Value = str | int | float | bool | bytes | None
@@ -68,13 +68,31 @@ class Rows:
     def select(self, table: Table, **values: Value) -> list[Row]:
         """Return all rows whose columns have these values, as the transaction would leave them, in no order."""
         if self._connection is not None:
-            condition = and_(*(table.c[name] == value for name, value in values.items()))
+            condition = and_(*_equal(table, values))
             known = self._known[table]
             for found in self._connection.execute(select(table).where(condition)).mappings():
                 key = tuple(found[column.name] for column in table.primary_key)
                 known.setdefault(key, dict(found))
         rows = [row for row in self._known[table].values() if row is not None]
         return [row for row in rows if all(row[name] == value for name, value in values.items())]
+
+    def between(self, table: Table, column: str, low: str, high: str, **values: Value) -> list[Row]:
+        """Return the rows with these values whose `column` is at least `low` and below `high`, byte by byte."""
+        known = self._known[table]
+        if self._connection is not None:
+            condition = and_(table.c[column] >= low, table.c[column] < high, *_equal(table, values))
+            for found in self._connection.execute(select(table).where(condition)).mappings():
+                known.setdefault(tuple(found[part.name] for part in table.primary_key), dict(found))
+        matching = (row for row in known.values() if row is not None and low <= str(row[column]) < high)
+        return [row for row in matching if all(row[name] == value for name, value in values.items())]
+
+    def last_at_most(self, table: Table, column: str, number: int, **values: Value) -> Row | None:
+        """Return the row with these values and the greatest `column` up to `number`, before this transaction."""
+        if self._connection is None:
+            return None
+        query = select(table).where(table.c[column] <= number, *_equal(table, values))
+        found = self._connection.execute(query.order_by(table.c[column].desc()).limit(1)).mappings().first()
+        return None if found is None else dict(found)
 
     def flush(self) -> None:
         """Write all changes, each table's in one statement for removals and one for the rest."""
@@ -111,6 +129,10 @@ class Rows:
         else:
             statement = statement.on_conflict_do_nothing()
         self._connection.execute(statement, [dict(row) for row in rows])
+
+
+def _equal(table: Table, values: Mapping[str, Value]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in values.items()]
 
 
 def _in_groups(keys: list[Key], size: int) -> Iterator[list[Key]]:

@@ -31,8 +31,8 @@ LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED = (
 )
 LOGGED_MODEL_STATUSES = (LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED)
 
-_ID = re.compile(rf"^[A-Za-z0-9_-]{{1,{MAX_ID_CHARACTERS}}}$")
-_KEY = re.compile(r"^[/\w.\- :]*$")
+_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ID_CHARACTERS}}}")
+_KEY = re.compile(r"[/\w.\- :]*")
 
 
 class Reason(StrEnum):
@@ -60,7 +60,7 @@ def key_fault(key: str) -> str | None:
         return "the key is empty"
     if len(key) > MAX_KEY_CHARACTERS:
         return f"the key has {len(key)} characters; at most {MAX_KEY_CHARACTERS} are allowed"
-    if not _KEY.match(key):
+    if not _KEY.fullmatch(key):
         return f"the key {key!r} may only hold letters, digits, underscores, dashes, dots, spaces, colons and slashes"
     if not _is_clean_path(key):
         return f"the key {key!r} is not a clean relative path, without '..', '//' and '/' at either end"
@@ -69,7 +69,7 @@ def key_fault(key: str) -> str | None:
 
 def id_fault(subject: str) -> str | None:
     """Return what is wrong with the id of a run, experiment, logged model or owner of artifacts, or None."""
-    if not _ID.match(subject):
+    if not _ID.fullmatch(subject):
         return f"{subject[:80]!r} is no id; expected 1 to {MAX_ID_CHARACTERS} letters, digits, underscores and dashes"
     return None
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from mltrail_core.errors import Unavailable
 from mltrail_core.events import RunCreated, TagSet
 from mltrail_core.ids import partition_of
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.readmodel import tables
-from mltrail_core.readmodel.store import ReadModel
-from mltrail_projector import handlers
+from mltrail_core.readmodel.store import ReadModel, open_read_model
+from mltrail_projector import handlers, loop
 from mltrail_projector.batch import PositionMoved, project_batch
 from mltrail_projector.fold import Fold, Place
-from mltrail_projector.loop import Halted, catch_up
-from mltrail_projector.positions import LogDiffers, check_against_log, read_positions
-from mltrail_projector.rebuild import Different, rebuild
+from mltrail_projector.frontier import Frontier
+from mltrail_projector.loop import Halted, Projector, catch_up
+from mltrail_projector.positions import LogDiffers, read_positions
+from mltrail_projector.rebuild import Different, RebuildReport, rebuild
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
 from tests.projector.projecting import projecting, wait_for
 
@@ -72,7 +74,7 @@ def test_log_that_lost_its_tail_stops_everything_until_a_rebuild(
     restored.append([Producing().of_run(RunCreated(1, RUN, "0", "name", "ann", 1))])
     try:
         with pytest.raises(LogDiffers, match="ends before it"):
-            check_against_log(restored, read_model, 1)
+            Projector(restored, read_model).project_some()
         with pytest.raises(Different, match="past the log's end"):
             rebuild(restored, read_model)
         with projecting(restored, read_model):
@@ -93,7 +95,7 @@ def test_log_with_another_record_at_the_position_is_noticed(
     other.append([Producing().of_run(RunCreated(1, RUN, "0", "forged", "ann", 1))])
     try:
         with pytest.raises(LogDiffers, match="was changed"):
-            check_against_log(other, read_model, 1)
+            Projector(other, read_model).project_some()
     finally:
         other.close()
 
@@ -137,3 +139,63 @@ def test_record_that_cannot_be_written_halts_its_partition_and_no_other(
     catch_up(log, read_model)
     assert stand(read_model, RUN) == (5, None)
     assert rebuild(log, read_model).is_equal
+
+
+def test_log_that_was_rewound_and_grew_again_is_noticed(log: EventLog, read_model: ReadModel, tmp_path: Path) -> None:
+    producing = Producing()
+    begun = producing.of_run(RunCreated(1, RUN, "0", "name", "ann", 1))
+    log.append([begun, producing.of_run(TagSet(1, RUN, "a", "b"))])
+    rewound = open_log(str(tmp_path / "rewound"))
+    rewound.append([begun, *(producing.of_run(TagSet(1, RUN, "c", str(n))) for n in range(5))])
+    try:
+        frontier = Frontier(log, read_model, 1, must_be_live=True)
+        assert frontier.advance(log.heads())
+        frontier._log = rewound  # a failover behind the same address
+        with pytest.raises(LogDiffers, match="was changed"):
+            frontier.advance(rewound.heads())
+    finally:
+        rewound.close()
+
+
+def test_projector_outlives_trouble_while_it_halts_and_rebuilds(
+    log: EventLog, read_model: ReadModel, read_model_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append([Producing().of_run(RunCreated(1, RUN, "0", "name", "ann", 1))])
+    with read_model.writing(1) as connection:
+        connection.execute(update(tables.generation).values(schema_hash="of another version"))
+    reopened = open_read_model(read_model_url)
+    failures = iter([Unavailable("away", retry_after_s=0.1), ZeroDivisionError("a bug")])
+
+    def fail_twice(*arguments: object) -> RebuildReport:
+        error = next(failures, None)
+        if error is not None:
+            raise error
+        return rebuild(log, reopened)
+
+    monkeypatch.setattr(loop, "rebuild", fail_twice)
+    monkeypatch.setattr(loop, "FAILED_RETRY_S", 0.1)
+    try:
+        with projecting(log, reopened):
+            wait_for(lambda: reopened.live_generation() == 2)
+            wait_for(lambda: stand(reopened, RUN) == (1, None))
+    finally:
+        reopened.close()
+
+
+def test_record_that_halts_does_not_keep_an_outdated_read_model_from_being_replaced(
+    log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(event: TagSet, fold: Fold, place: Place) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setitem(handlers.HANDLERS, "tag_set", fail)
+    producing = Producing()
+    log.append(
+        [producing.of_run(RunCreated(1, RUN, "0", "name", "ann", 1)), producing.of_run(TagSet(1, RUN, "a", "b"))]
+    )
+    log.append([producing.of_run(RunCreated(1, OTHER_RUN, "0", "name", "ann", 1), run_id=OTHER_RUN)])
+    monkeypatch.setattr(type(read_model), "fits", lambda self, generation: generation > 1)
+    assert rebuild(log, read_model).new_generation == 2
+    assert stand(read_model, RUN)[0] == 1
+    assert stand(read_model, RUN)[1] is not None
+    assert stand(read_model, OTHER_RUN) == (1, None)

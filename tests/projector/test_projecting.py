@@ -38,6 +38,7 @@ from mltrail_core.metric_block import MetricPoint, block_of_bytes
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.record import FrozenRecord
+from mltrail_projector import marks
 from mltrail_projector.loop import catch_up
 from mltrail_projector.rows import Row
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
@@ -290,3 +291,15 @@ def test_the_longest_of_everything_can_be_written(log: EventLog, read_model: Rea
     assert reasons(read_model) == []
     project_control(log, read_model, ExperimentCreated(1, "7", wide * 500), ExperimentTagSet(1, "7", wide * 250, "v"))
     assert reasons(read_model) == []
+
+
+def test_producer_may_leave_only_so_many_holes(
+    log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "MAX_INTERVALS", 3)
+    producing = Producing()
+    sent = [producing.of_run(BEGUN), *(producing.of_run(TagSet(1, RUN, "n", str(n))) for n in range(8))]
+    log.append(sent[::2])
+    catch_up(log, read_model)
+    assert row(read_model, tables.producers)["intervals"] == "1,3,5"
+    assert reasons(read_model) == [(None, "invalid"), (None, "invalid")]

@@ -10,13 +10,13 @@ from mltrail_core.readmodel import tables
 from mltrail_core.rules import Reason, path_fault
 from mltrail_projector.fold import Fold, Place, Reject, refuse
 
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def stored(event: ArtifactStored, fold: Fold, place: Place) -> None:
     """The path shows this blob; what it showed before stays in its versions."""
     refuse(Reason.INVALID, path_fault(event.path))
-    if not _SHA256.match(event.sha256) or event.size_bytes < 0:
+    if not _SHA256.fullmatch(event.sha256) or event.size_bytes < 0:
         message = f"{event.sha256!r} with {event.size_bytes} bytes is no blob; expected a SHA-256 in hex and its size"
         raise Reject(Reason.INVALID, message)
     fold.rows.put(
@@ -38,8 +38,11 @@ def deleted(event: ArtifactDeleted, fold: Fold, place: Place) -> None:
     if event.owner == LOOSE_FILES:  # each lies in the partition of its own path: what is below is not ours to see
         gone = [] if fold.rows.get(tables.artifacts, event.owner, event.path) is None else [event.path]
     else:
-        paths = [str(row["path"]) for row in fold.rows.select(tables.artifacts, owner=event.owner)]
-        gone = [path for path in paths if path == event.path or path.startswith(event.path + "/")]
+        # "0" follows "/": between the two stand the paths below, and no others.
+        below = fold.rows.between(tables.artifacts, "path", event.path + "/", event.path + "0", owner=event.owner)
+        gone = [str(row["path"]) for row in below]
+        if fold.rows.get(tables.artifacts, event.owner, event.path) is not None:
+            gone.append(event.path)
     if not gone:
         raise Reject(Reason.NOT_THERE, f"{event.owner} has no artifact at {event.path!r}")
     for path in gone:

@@ -131,8 +131,8 @@ def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
         refuse(Reason.INVALID, key_fault(key))
     if len(set(event.keys)) != len(event.keys):
         raise Reject(Reason.INVALID, "a key stands twice in the dictionary of a metric block")
-    if event.dataset_name is not None:
-        refuse(Reason.INVALID, dataset_fault(event.dataset_name, event.dataset_digest or ""))
+    if event.dataset_name is not None or event.dataset_digest is not None:
+        refuse(Reason.INVALID, dataset_fault(event.dataset_name or "", event.dataset_digest or ""))
     _active(fold, event.run_id, place)
     fold.points.add(event.run_id, place.index, block)
     if event.model_id is not None:
@@ -183,7 +183,9 @@ def _link_to_model(event: MetricsLogged, block: MetricBlock, fold: Fold) -> None
                 "dataset_digest": event.dataset_digest or "",
                 "step": point.step,
                 "time_us": point.time_us,
-                "value": None if point.value != point.value else point.value,
+                "value": None
+                if point.value != point.value
+                else point.value + 0.0,  # -0.0 becomes 0.0, as SQLite has it
             },
         )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from mltrail_core.events import TokenCreated, TokenRevoked
 from mltrail_core.readmodel import tables
 from mltrail_core.rules import Reason
-from mltrail_core.token import token_fault
+from mltrail_core.token import label_fault, token_fault, user_fault
 from mltrail_projector.fold import Fold, Place, Reject, refuse
 
 
 def created(event: TokenCreated, fold: Fold, place: Place) -> None:
     """A token is known by its id and hash."""
     refuse(Reason.INVALID, token_fault(event.token_id, event.secret_sha256))
+    refuse(Reason.INVALID, user_fault(event.user))
+    refuse(Reason.INVALID, None if event.label is None else label_fault(event.label))
     if fold.rows.get(tables.tokens, event.token_id) is not None:
         raise Reject(Reason.ALREADY_EXISTS, f"there is a token {event.token_id} already")
     fold.rows.put(

@@ -30,6 +30,9 @@ def unavailable(url: str) -> Iterator[None]:
 def is_trouble(error: Exception) -> bool:
     """Return whether the database, or the way to it, is at fault, so that the same statement may succeed later."""
     if isinstance(error, DBAPIError):
+        # PostgreSQL's class 54, "program limit exceeded" (an index row too large), comes as an operational error.
+        if str(getattr(error.orig, "sqlstate", None) or "").startswith("54"):
+            return False
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, PoolTimeout | Unavailable)
 

@@ -37,6 +37,10 @@ GOOD_RECORD_BYTES = 512 * 1024
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 """No larger record is frozen or decoded."""
 
+MAX_ITEMS = 262_144
+"""No list of a record (its events, a block's keys) is longer: 8 MB of empty ones took 580 MB to decode."""
+_MAX_FIELDS = 64
+
 FrozenRecord = NewType("FrozenRecord", bytes)
 Known = Literal["claimed", "verified"]
 
@@ -127,6 +131,8 @@ def freeze_record(record: Record, *, salts: Iterator[bytes] | None = None) -> Fr
         actor = detach(record.actor.name)
         events = [[event.WIRE_NAME, _PLANS[event.WIRE_NAME][1].pack(event, detach)] for event in record.events]
         body = msgpack.packb([*header, actor, record.actor.known, events])
+        if len(events) > MAX_ITEMS or len(detach.detached) > MAX_ITEMS:
+            raise Invalid(f"a record of {len(events):,} events holds more than {MAX_ITEMS:,} items; send fewer in each")
         return _frame(body, msgpack.packb(detach.detached), record.attestation)
     except (UnicodeEncodeError, OverflowError) as error:
         raise Invalid(f"a value of the record can't be written: {error}") from error
@@ -232,7 +238,7 @@ def _attestation(packed: object) -> Attestation | None:
     if isinstance(packed, list) and len(packed) == 2:
         how, reference = packed
         if isinstance(how, str) and isinstance(reference, str):
-            return Attestation(how, reference)
+            return Attestation(refuse_nul(how), refuse_nul(reference))
     raise Invalid("the record's attestation is neither nil nor [how, reference]")
 
 
@@ -245,7 +251,13 @@ def _stand_in(code: int, data: bytes) -> tuple[int, bytes]:
 
 def _unpack(packed: bytes) -> object:
     try:
-        unpacked: object = msgpack.unpackb(packed, strict_map_key=True, ext_hook=_stand_in)
+        unpacked: object = msgpack.unpackb(
+            packed,
+            strict_map_key=True,
+            ext_hook=_stand_in,
+            max_array_len=MAX_ITEMS,
+            max_map_len=_MAX_FIELDS,
+        )
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise Invalid(f"the record is not valid msgpack: {error}") from error
     return unpacked

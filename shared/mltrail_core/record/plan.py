@@ -67,7 +67,7 @@ class Plan:
                 values.append(default)
         if found != len(packed):
             names = {field_name for field_name, _, _ in self.forms}
-            unknown = sorted(str(name) for name in packed if name not in names)
+            unknown = sorted(repr(name)[:80] for name in packed if name not in names)
             raise Invalid(f"{self.wire_name}: fields {', '.join(unknown)} are not known to this mltrail")
         return values
 

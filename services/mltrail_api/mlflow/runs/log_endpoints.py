@@ -45,7 +45,7 @@ from mltrail_core.events import (
 )
 from mltrail_core.ids import partition_of
 from mltrail_core.metric_block import MetricPoint, block_of_points
-from mltrail_core.rules import param_change_message, text_fault
+from mltrail_core.rules import dataset_fault, id_fault, param_change_message, text_fault
 
 _MAX_DATASET_NAME, _MAX_DATASET_DIGEST = 500, 36
 _MAX_DATASET_SOURCE, _MAX_DATASET_SCHEMA, _MAX_DATASET_PROFILE = 65_535, 1_048_575, 16_777_215
@@ -129,6 +129,9 @@ def metric_events(run_id: str, metrics: Sequence[Metric], at_us: int) -> list[Me
             checked.add(metric.key)
         refuse_timestamp("timestamp", metric.timestamp)
         link = (metric.model_id or None, metric.dataset_name or None, metric.dataset_digest or None)
+        if link not in groups:
+            refuse(None if link[0] is None else id_fault(link[0]))
+            refuse(dataset_fault(link[1] or "", link[2] or "") if link[1] or link[2] else None)
         point = MetricPoint(metric.key, metric.value, metric.step or 0, metric.timestamp * 1000)
         groups.setdefault(link, []).append(point)
     return [
