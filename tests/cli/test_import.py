@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +18,8 @@ import pytest
 from tests.cli.command import Ended, environment, mltrail, server
 from tests.cli.trained import TrainedFolder
 
-RUNS = 200
+RUNS = int(os.environ.get("MLTRAIL_TEST_IMPORT_RUNS", "80"))
+"""A store of a usual size is `MLTRAIL_TEST_IMPORT_RUNS=200`, which takes three minutes; the registry cases need over 60."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def test_answers_are_equal(stock: Answerer, ours: Answerer, group: Group, case: 
 
 
 @pytest.mark.parametrize("ours", ["sqlite", "postgres"], indirect=True)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filter_string=filters, order_by=orders)
 def test_random_searches_find_the_same_runs(
     stock: Answerer, ours: Answerer, filter_string: str, order_by: list[str]

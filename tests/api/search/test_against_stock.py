@@ -92,7 +92,7 @@ def postgres_model(postgres_server: PostgresServer) -> Iterator[ReadModel]:
     postgres_server.drop_database("search_against_stock")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(_runs(), _FILTER_LISTS, _ORDERS, st.integers(1, 4))
 def test_sqlite_answers_as_stock(
     sqlite_model: ReadModel, sample: list[SampleRun], filters: list[str], order_by: list[str], page_size: int
