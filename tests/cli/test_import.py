@@ -19,7 +19,7 @@ from tests.cli.command import Ended, environment, mltrail, server
 from tests.cli.trained import TrainedFolder
 
 RUNS = int(os.environ.get("MLTRAIL_TEST_IMPORT_RUNS", "80"))
-"""A store of a usual size is `MLTRAIL_TEST_IMPORT_RUNS=200`, which takes three minutes; the registry cases need over 60."""
+"""`MLTRAIL_TEST_IMPORT_RUNS=200` makes a store of a usual size and takes three minutes; the registry cases need 60."""
 
 
 @dataclass(frozen=True, slots=True)
