@@ -1,0 +1,100 @@
+"""Runs with their params, tags and metrics, and what they read and produced."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, Table
+
+from mltrail_core.readmodel.tables.columns import METADATA, TEXT, id_column, us_column
+
+runs = Table(
+    "runs",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    id_column("experiment_id"),  # as the producer said it: the experiment's own id or one of its aliases
+    Column("name", TEXT, nullable=False),
+    Column("user", TEXT, nullable=False),
+    id_column("status"),
+    us_column("started_us"),
+    us_column("ended_us", nullable=True),
+    Column("is_deleted", Boolean, nullable=False),  # by its own events; a deleted experiment deletes its runs at read
+    us_column("deleted_us", nullable=True),
+    us_column("created_us"),
+    Column("actor", TEXT, nullable=False),
+    id_column("actor_known"),
+    Index("runs_by_experiment", "experiment_id", "started_us", "run_id"),
+)
+
+params = Table(
+    "params",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
+    Index("params_by_key", "key"),
+)
+
+tags = Table(
+    "tags",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
+    Index("tags_by_key", "key"),
+)
+
+metric_blocks = Table(  # the points of a run, as they came, one row for each run and projection batch
+    "metric_blocks",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    Column("last_index", BigInteger, primary_key=True, autoincrement=False),  # of the run's partition
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("point_count", Integer, nullable=False),
+    Column("block", LargeBinary, nullable=False),  # see mltrail_core.metric_block
+)
+
+metric_summaries = Table(  # one row for each run and key, exact duplicates counted as logged
+    "metric_summaries",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("logged_points", BigInteger, nullable=False),
+    Column("last_step", BigInteger, nullable=False),  # last by (step, time, value), NaN below every number
+    us_column("last_time_us"),
+    Column("last_value", Double, nullable=True),
+    Column("first_step", BigInteger, nullable=False),
+    us_column("first_time_us"),
+    Column("first_value", Double, nullable=True),
+    Column("min_value", Double, nullable=True),  # NULL while every value was NaN
+    Column("min_step", BigInteger, nullable=True),
+    Column("max_value", Double, nullable=True),
+    Column("max_step", BigInteger, nullable=True),
+    Index("metric_summaries_by_key", "key", "last_value"),
+)
+
+dataset_inputs = Table(
+    "dataset_inputs",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    Column("name", TEXT, primary_key=True),
+    Column("digest", TEXT, primary_key=True),
+    Column("source_type", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("schema", TEXT, nullable=True),
+    Column("profile", TEXT, nullable=True),
+    Column("tags", TEXT, nullable=False),  # a JSON object, keys sorted
+)
+
+model_inputs = Table(
+    "model_inputs",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    id_column("model_id", primary_key=True),
+)
+
+model_outputs = Table(
+    "model_outputs",
+    METADATA,
+    id_column("run_id", primary_key=True),
+    id_column("model_id", primary_key=True),
+    Column("step", BigInteger, nullable=False),
+)
