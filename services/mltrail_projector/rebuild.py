@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, text
 
-from mltrail_core.errors import Conflict, MltrailError
+from mltrail_core.errors import Conflict, MltrailError, Unavailable
 from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import EventLog, Positions
 from mltrail_core.readmodel import tables
@@ -107,6 +107,8 @@ def rebuild(
                 report = _finish(log, read_model, old, new, frontier, accept_difference, progress)
             else:
                 report = _replace_unfit(log, read_model, old, new, frontier, progress)
+        except Unavailable:
+            raise  # the answer to the swap itself may be what was lost: the next rebuild drops what was left over
         except BaseException:
             if read_model.live_generation() != new:
                 read_model.drop_generation(new)
@@ -129,6 +131,8 @@ def _finish(
     """Hold the live generation still, catch up to exactly where it stands, compare, and swap."""
     with read_model.writing(old) as held:
         live = _locked_positions(held)
+        if not read_model.is_live(held, old):  # a database may drop our lock while its session idles
+            raise Conflict(f"generation {old} is no longer live: another rebuild took its place")
         target = _reachable(log, live, accept_difference)
         _fold_to(frontier, target, progress)
         with read_model.writing(new) as connection:

@@ -185,3 +185,14 @@ def test_generation_of_another_version_is_rebuilt_before_it_is_read(
         assert digest_of(reopened) == before
     finally:
         reopened.close()
+
+
+def test_rebuild_gives_way_to_one_that_swapped_in_between(
+    log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, 1, 1)
+    catch_up(log, read_model)
+    monkeypatch.setattr(type(read_model), "is_live", lambda self, connection, generation: False)
+    with pytest.raises(Conflict, match="no longer live"):
+        rebuild(log, read_model)
+    assert read_model.generations() == [1]
