@@ -54,7 +54,7 @@ def imported(database: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = import_from(database.uri, data)
     assert done.status == 0, done.err + done.out
     assert done.json()["is_complete"] is True
-    assert set(count_of(done, "runs").values()) == {RUNS + 10}
+    assert set(count_of(done, "runs").values()) == {RUNS + RUNS // 20}
     return data
 
 
@@ -104,7 +104,7 @@ def test_a_killed_import_goes_on_where_it_stopped(database: Store, tmp_path: Pat
     generation = (tmp_path / "read" / "CURRENT").read_text()
     with closing(sqlite3.connect(tmp_path / "read" / f"g{generation}.db")) as read_model:
         assert read_model.execute("SELECT * FROM rejections").fetchall() == []
-        assert read_model.execute("SELECT count(*) FROM runs").fetchone() == (RUNS + 10,)
+        assert read_model.execute("SELECT count(*) FROM runs").fetchone() == (RUNS + RUNS // 20,)
     rebuilt = mltrail("rebuild", "--data", tmp_path, "--json")
     assert rebuilt.status == 0, rebuilt.out + rebuilt.err
 
