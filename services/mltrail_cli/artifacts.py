@@ -21,7 +21,7 @@ from mltrail_cli.terminal import console, plain_table, print_json, progress_bar
 from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.errors import Conflict, NotFound
 from mltrail_core.events import ArtifactStored
-from mltrail_core.events.artifact import LOOSE_FILES
+from mltrail_core.events.home import artifact_subject
 from mltrail_core.ids import Partition, partition_of
 from mltrail_core.readmodel.tables import artifact_versions, artifacts
 from mltrail_core.record import decode_record
@@ -201,4 +201,4 @@ def _logged_sha256(ports: Ports, partition: Partition, index: int, number: int, 
 
 
 def _partition(owner: str, path: str) -> Partition:
-    return partition_of(f"files/{path}" if owner == LOOSE_FILES else owner)
+    return partition_of(artifact_subject(owner, path))
