@@ -45,6 +45,7 @@ from mltrail_core.events import (
     RegisteredModelCreated,
     RegisteredModelDeleted,
     RegisteredModelDescribed,
+    RegisteredModelEnsured,
     RegisteredModelRenamed,
     RegisteredModelTagDeleted,
     RegisteredModelTagSet,
@@ -215,6 +216,15 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
                 RegisteredModelCreated(51, "iris"),
             ),
             (ModelVersionCreated(52, "iris", "again", "again"), RegisteredModelDeleted(53, "flowers")),
+        ],
+    ),
+    "registry: models that trainers name": (
+        CONTROL,
+        [
+            (RegisteredModelEnsured(1, "iris"), ModelVersionCreated(2, "iris", "runs:/x/model", "runs:/x/model")),
+            (RegisteredModelEnsured(3, "iris"), ModelVersionCreated(4, "iris", "runs:/y/model", "runs:/y/model")),
+            (RegisteredModelEnsured(5, "a/b"), RegisteredModelCreated(6, "iris"), RegisteredModelDeleted(7, "iris")),
+            (RegisteredModelEnsured(8, "iris"),),
         ],
     ),
     "imports: control": (

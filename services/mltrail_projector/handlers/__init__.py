@@ -47,6 +47,7 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "logged_model_tag_set": logged_model.tag_set,
     "logged_model_tag_deleted": logged_model.tag_deleted,
     "registered_model_created": registry.model_created,
+    "registered_model_ensured": registry.model_ensured,
     "registered_model_renamed": registry.model_renamed,
     "registered_model_described": registry.model_described,
     "registered_model_tag_set": registry.model_tag_set,

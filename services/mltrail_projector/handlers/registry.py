@@ -8,6 +8,7 @@ from mltrail_core.events import (
     RegisteredModelCreated,
     RegisteredModelDeleted,
     RegisteredModelDescribed,
+    RegisteredModelEnsured,
     RegisteredModelRenamed,
     RegisteredModelTagDeleted,
     RegisteredModelTagSet,
@@ -57,6 +58,12 @@ def model_created(event: RegisteredModelCreated, fold: Fold, place: Place) -> No
         fold.rows.put(tables.registered_model_tags, {"name": event.name, "key": key, "value": value})
         changes.append((None, "tag", key, None, value))
     keep(fold, place, model, changes)
+
+
+def model_ensured(event: RegisteredModelEnsured, fold: Fold, place: Place) -> None:
+    """There is a registered model of this name: the one that has it, or a new one."""
+    if fold.rows.get(tables.registered_models, event.name) is None:
+        model_created(RegisteredModelCreated(event.occurred_us, event.name), fold, place)
 
 
 def model_renamed(event: RegisteredModelRenamed, fold: Fold, place: Place) -> None:

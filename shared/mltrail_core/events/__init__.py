@@ -39,6 +39,7 @@ from mltrail_core.events.registry import (
     RegisteredModelCreated,
     RegisteredModelDeleted,
     RegisteredModelDescribed,
+    RegisteredModelEnsured,
     RegisteredModelRenamed,
     RegisteredModelTagDeleted,
     RegisteredModelTagSet,
@@ -89,6 +90,7 @@ Event = (
     | LoggedModelTagDeleted
     | LoggedModelDeleted
     | RegisteredModelCreated
+    | RegisteredModelEnsured
     | ModelVersionCreated
     | RegisteredModelRenamed
     | RegisteredModelDescribed
@@ -147,6 +149,7 @@ __all__ = [
     "RegisteredModelCreated",
     "RegisteredModelDeleted",
     "RegisteredModelDescribed",
+    "RegisteredModelEnsured",
     "RegisteredModelRenamed",
     "RegisteredModelTagDeleted",
     "RegisteredModelTagSet",

@@ -22,6 +22,16 @@ class RegisteredModelCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisteredModelEnsured:
+    """Emitted by the SDK before it registers a version: a model with this name begins unless there is one. Never
+    rejected for a taken name."""
+
+    WIRE_NAME: ClassVar[str] = "registered_model_ensured"
+    occurred_us: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersionCreated:
     """Emitted by model-versions create: the next version of the registered model; the fold gives it its number.
     Imports only say when and by whom it was made elsewhere, and its `number` there; one that was given here already,
