@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from mltrail_core.log import LogIdentity
 from mltrail_core.log.network import file_system_of, refuse_network_file_system
 from mltrail_core.log.sqlite import SqliteLog
 from tests.contracts.event_log import EventLogContract
-from tests.contracts.log_writers import SPAWN, append_until_killed, fork, new_record, thread_doing
+from tests.contracts.log_writers import SPAWN, append_until_killed, fork, in_child, new_record, thread_doing
 
 P0, P3 = Partition("00"), Partition("03")
 MOUNTS = r"""
@@ -144,6 +145,76 @@ def test_a_child_forked_during_an_append_does_not_keep_the_writers_lock(log: Sql
     finally:
         os.close(lives[1])
         os.waitpid(process_id, 0)
+
+
+def test_children_forked_in_the_middle_of_appends_append_too(log: SqliteLog) -> None:
+    stop = threading.Event()
+
+    def append_until_stopped() -> None:
+        while not stop.is_set():
+            log.append([new_record(P0, b"x" * 20_000)])
+
+    thread = thread_doing(append_until_stopped)
+    try:
+        for number in range(20):
+
+            def append_one(content: str = f"child {number}") -> None:
+                log.append([new_record(P3, content)])
+
+            # In a child that thinks the write lock is taken, as the thread has it, SQLite waits for it in vain.
+            assert in_child(append_one) == 0
+    finally:
+        stop.set()
+        thread.join()
+    assert [entry.frozen.decode() for entry in log.read(P3, after=0)] == [f"child {number}" for number in range(20)]
+
+
+def test_what_a_forked_child_appends_survives_that_the_parent_closes_the_log(tmp_path: Path) -> None:
+    log = SqliteLog.open(tmp_path / "log")
+    log.append([new_record(P0, "parent")])
+    (child_reads, parent_writes), (parent_reads, child_writes) = os.pipe(), os.pipe()
+    process_id = fork()
+    if process_id == 0:
+        log.append([new_record(P0, "child")])
+        os.write(child_writes, b"1")
+        os.read(child_reads, 1)
+        log.append([new_record(P0, "child, after the parent closed")])
+        os._exit(0)
+    os.read(parent_reads, 1)
+    log.close()  # a connection that thinks it is the last removes the WAL
+    os.write(parent_writes, b"1")
+    assert os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]) == 0
+    for descriptor in (child_reads, parent_writes, parent_reads, child_writes):
+        os.close(descriptor)
+    again = SqliteLog.open(tmp_path / "log")
+    contents = [entry.frozen.decode() for entry in again.read(P0, after=0)]
+    again.close()
+    assert contents == ["parent", "child", "child, after the parent closed"]
+
+
+def test_a_child_forked_while_a_thread_will_not_leave_sqlite_says_so_instead_of_breaking_the_log(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mltrail_core.forking.LONGEST_WAIT_S", 0.05)
+    is_inside, may_leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with log._writing():
+            is_inside.set()
+            may_leave.wait(20)
+
+    def refused() -> None:
+        with pytest.raises(Unavailable, match="by spawn"):
+            log.append([new_record(P0, "child")])
+
+    thread = thread_doing(stay)
+    try:
+        assert is_inside.wait(20)
+        assert in_child(refused) == 0
+    finally:
+        may_leave.set()
+        thread.join()
+    assert [done.index for done in log.append([new_record(P0, "parent")])] == [1]
 
 
 def test_connections_of_threads_that_ended_are_closed(log: SqliteLog) -> None:

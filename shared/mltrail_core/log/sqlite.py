@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mltrail_core.errors import LogFull, OutcomeUnknown, Unavailable
+from mltrail_core.forking import close_at_fork, inside_sqlite
 from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log.genesis import fresh_identity, gap_conflict, refuse_other_identity
 from mltrail_core.log.network import refuse_network_file_system
@@ -49,13 +50,15 @@ class SqliteLog:
         self.identity = identity
         self.url = f"sqlite:///{folder}"
         self._local = threading.local()
-        self._all: list[tuple[int, threading.Thread, sqlite3.Connection]] = []
-        """With who opened each: a forked child keeps the parent's open and never touches them."""
-        self._process_id = os.getpid()
+        self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._flocks: set[int] = set()
+        """Descriptors that wait for the flock or hold it."""
+        self._forks = 0
         self._lock = threading.Lock()
         self._appended = threading.Condition()
         self._appends = 0
         self._is_closed = False
+        close_at_fork(self._close_connections, self._begin_again_in_child)
 
     @classmethod
     def open(cls, folder: Path, *, identity: LogIdentity | None = None) -> SqliteLog:
@@ -166,12 +169,24 @@ class SqliteLog:
     def close(self) -> None:
         with self._lock:
             self._is_closed = True
-            mine = [connection for process_id, _, connection in self._all if process_id == os.getpid()]
-        for connection in mine:
+        self._close_connections()
+
+    def _close_connections(self) -> None:
+        with self._lock:
+            opened, self._all = self._all, []
+            self._forks += 1
+        for _, connection in opened:
             connection.close()
 
+    def _begin_again_in_child(self) -> None:
+        # The fork may have copied the locks while a thread held them that this process does not have.
+        self._lock, self._appended = threading.Lock(), threading.Condition()
+        for descriptor in self._flocks:
+            os.close(descriptor)  # else the flock of a parent that is killed would live on here
+        self._flocks = set()
+
     def _begin(self, *, must_match: bool) -> None:
-        with self._flock():
+        with self._flock(), inside_sqlite():
             connection = self._connection()
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
@@ -202,7 +217,7 @@ class SqliteLog:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Give the connection inside a write transaction that is committed at the end, or rolled back."""
-        with self._flock():
+        with self._flock(), inside_sqlite():
             try:
                 connection = self._connection()
                 connection.execute("BEGIN IMMEDIATE")
@@ -228,19 +243,17 @@ class SqliteLog:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            yield self._connection()
+            with inside_sqlite():
+                yield self._connection()
         except sqlite3.Error as error:
             raise Unavailable(f"the log {self.url} can't be read: {error}") from error
 
     def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection; a process that was forked opens its own, as SQLite demands."""
+        """Return this thread's connection; inside `inside_sqlite` only: none may be open at a fork."""
         if self._is_closed:
             raise Unavailable(f"the log {self.url} was closed")
-        if self._process_id != os.getpid():
-            # The fork may have copied the locks while a thread held them that this process does not have.
-            self._lock, self._appended, self._process_id = threading.Lock(), threading.Condition(), os.getpid()
-        if getattr(self._local, "process_id", None) != os.getpid():
-            self._local.connection, self._local.process_id = self._connect(), os.getpid()
+        if getattr(self._local, "forks", None) != self._forks:
+            self._local.connection, self._local.forks = self._connect(), self._forks
         found: sqlite3.Connection = self._local.connection
         return found
 
@@ -252,11 +265,10 @@ class SqliteLog:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA mmap_size=268435456")
         with self._lock:
-            mine = [opened for opened in self._all if opened[0] == os.getpid()]
-            ended = [opened for opened in mine if not opened[1].is_alive()]
+            ended = [opened for opened in self._all if not opened[0].is_alive()]
             kept = [opened for opened in self._all if opened not in ended]
-            self._all = [*kept, (os.getpid(), threading.current_thread(), connection)]
-        for _, _, theirs in ended:
+            self._all = [*kept, (threading.current_thread(), connection)]
+        for _, theirs in ended:
             theirs.close()
         return connection
 
@@ -264,7 +276,9 @@ class SqliteLog:
     def _flock(self) -> Iterator[None]:
         """Queue behind other writers: the kernel wakes flock waiters in order, SQLite's busy handler polls."""
         try:
-            descriptor = os.open(self._folder / "log.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            with inside_sqlite():  # no fork between the two, so a child knows of each
+                descriptor = os.open(self._folder / "log.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._flocks.add(descriptor)
         except OSError as error:
             raise Unavailable(f"the log's folder {self._folder} can't be written: {error}") from error
         try:
@@ -273,6 +287,7 @@ class SqliteLog:
         finally:
             # Closing alone would leave the lock with a child that was forked meanwhile.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+            self._flocks.discard(descriptor)
             os.close(descriptor)
 
     def _announce(self) -> None:
