@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mltrail import _lifecycle as lifecycle
 from mltrail._arguments import checked_experiment, checked_key, checked_name, checked_run_id, tag_value
+from mltrail._description import describe_run
 from mltrail._names import new_run_name
 from mltrail._reader import Reader, RunSnapshot, open_reader
 from mltrail._run import Run
@@ -131,7 +132,7 @@ def start_run(
         name = checked_name(name or new_run_name())
         stream = session.create_run(experiment, name)
         run = Run(session, stream, name=name, experiment=experiment, on_end=_deactivate)
-        session.describe(stream)
+        describe_run(session, stream)
     run.set_tags(checked_tags)
     with _lock:
         _open_runs.append(run)

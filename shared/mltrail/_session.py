@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mltrail import _surroundings as surroundings
@@ -15,13 +16,24 @@ from mltrail._outbox import Outbox
 from mltrail._packer import Packer
 from mltrail._sender import Sender
 from mltrail._settings import Settings
-from mltrail._stream import Sized, Stream, Writer
+from mltrail._stream import Outgoing, Sized, Stream, Writer
 from mltrail._transport import Transport, open_transport
 from mltrail._uploads import Uploads
 from mltrail._worker import Worker
 from mltrail_core.clock import now_us
-from mltrail_core.events import ExperimentEnsured, RunCreated, RunStatusChanged, TagSet
-from mltrail_core.ids import DEFAULT_EXPERIMENT_ID, ExperimentId, RunId, new_experiment_id, new_run_id
+from mltrail_core.events import Event, ExperimentEnsured, ProducerClosed, RunCreated, RunStatusChanged, TagSet
+from mltrail_core.ids import (
+    CONTROL,
+    DEFAULT_EXPERIMENT_ID,
+    ExperimentId,
+    ProducerId,
+    RunId,
+    new_experiment_id,
+    new_producer_id,
+    new_run_id,
+)
+from mltrail_core.log import NewRecord
+from mltrail_core.record import Actor, Record, freeze_record
 
 _DEFAULT_EXPERIMENT = "Default"
 
@@ -113,12 +125,33 @@ class Session:
         self._open(stream)
         return stream
 
-    def describe(self, stream: Stream) -> None:
-        """Tag a new run with where it runs; git is asked in the background."""
-        program = surroundings.current_program()
-        self._tag(stream, surroundings.program_tags(program, self._writer.user))
-        what = f"git commit of run {stream.run_id}"
-        self._background.add(Task(stream, what, lambda: self._tag(stream, surroundings.git_tags(program.folder))))
+    @property
+    def writer(self) -> Writer:
+        """Who writes, in this process."""
+        return self._writer
+
+    def tag(self, stream: Stream, tags: Mapping[str, str]) -> None:
+        """Tag a run with what mltrail itself knows of it; what is longer than a tag may be is cut."""
+        for key, value in tags.items():
+            self._say(stream, Sized(TagSet(now_us(), stream.run_id, key, value[:8000]), 200 + 4 * len(value)))
+
+    def do_later(self, stream: Stream, what: str, attempt: Callable[[], None]) -> None:
+        """Call `attempt` in the background before the stream ends; it is repeated while it raises `Unavailable`."""
+        self._ensure_running()
+        self._background.add(Task(stream, what, attempt))
+
+    def say_to_control(self, *events: Event) -> ProducerId:
+        """Send events as one record of a producer of its own; its id is what their outcome is asked by.
+
+        Raises:
+            Invalid: the events make no record.
+        """
+        producer = new_producer_id()
+        record = Record(CONTROL, producer, 1, Actor(self._writer.user), (*events, ProducerClosed(now_us(), 1)))
+        frozen = freeze_record(record)
+        self._ensure_running()
+        self.outbox.put([Outgoing(NewRecord(CONTROL, frozen), RunId("(registry)"), len(events), 0)])
+        return producer
 
     def upload(self, stream: Stream, file: Path, path: str) -> None:
         """Copy the file and store it in the background; one that can't be read is counted as lost."""
@@ -230,10 +263,6 @@ class Session:
 
     def _say(self, stream: Stream, sized: Sized) -> bool:
         return self.buffer.put(Said(stream, sized))
-
-    def _tag(self, stream: Stream, tags: dict[str, str]) -> None:
-        for key, value in tags.items():
-            self._say(stream, Sized(TagSet(now_us(), stream.run_id, key, value[:8000]), 200 + 4 * len(value)))
 
     def _report_unsent(self) -> None:
         unsent = self.outbox.unsent()
