@@ -117,6 +117,17 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
             (ProducerClosed(31, 16),),
         ],
     ),
+    "runs: a dataset said again": (
+        partition_of(RUN),
+        [
+            (RunCreated(1, RUN, "1", "first", "ann", 1000),),
+            (DatasetInputLogged(2, RUN, "iris", "d1", "local", "{}", tags=(("mlflow.data.context", "training"),)),),
+            (
+                DatasetInputLogged(3, RUN, "iris", "d1", "local", "{}", "[]", tags=(("mlflow.data.context", "eval"),)),
+                DatasetInputLogged(4, RUN, "iris", "d2", "local", "{}"),
+            ),
+        ],
+    ),
     "models": (
         partition_of(MODEL),
         [

@@ -140,9 +140,11 @@ def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
 
 
 def dataset_input_logged(event: DatasetInputLogged, fold: Fold, place: Place) -> None:
-    """The run read this dataset; saying it again with other tags replaces them."""
+    """The run read this dataset; saying it again changes nothing, other tags neither, as in MLflow's `log_inputs`."""
     refuse(Reason.INVALID, dataset_fault(event.name, event.digest))
     _active(fold, event.run_id, place)
+    if fold.rows.get(tables.dataset_inputs, event.run_id, event.name, event.digest) is not None:
+        return
     fold.rows.put(
         tables.dataset_inputs,
         {
