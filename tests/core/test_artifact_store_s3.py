@@ -16,7 +16,7 @@ from urllib3 import HTTPResponse
 
 from mltrail_core.artifacts import ArtifactStore, Blob, open_artifact_store
 from mltrail_core.artifacts.s3 import S3ArtifactStore
-from mltrail_core.artifacts.s3_writer import PartSizes
+from mltrail_core.artifacts.s3_multipart import PartSizes
 from mltrail_core.errors import NotFound, Unavailable
 from tests.contracts.artifact_store import MIB, ArtifactStoreContract, content_of, sha256_of
 from tests.servers import S3Server, free_port

@@ -6,14 +6,22 @@ runs. Adapters: `folder` (embedded, SDK) and `s3` (imported only for an s3:// UR
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NewType, Protocol, Self
+from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
+from mltrail_core.artifacts.blob import (
+    Blob,
+    BlobStream,
+    Sha256,
+    StoredBlob,
+    byte_range,
+    is_sha256,
+    parse_sha256,
+)
+from mltrail_core.artifacts.direct import DirectTransfer
 from mltrail_core.errors import Invalid, NotFound, Unavailable
 
 __all__ = [
@@ -21,6 +29,7 @@ __all__ = [
     "Blob",
     "BlobStream",
     "BlobWriter",
+    "DirectTransfer",
     "Sha256",
     "StoredBlob",
     "byte_range",
@@ -33,72 +42,6 @@ BLOBS = "blobs/sha256"
 """Where finished blobs lie below the root of every store; the last part of the name is the hash."""
 UNFINISHED = "unfinished"
 """Where bytes lie under a random name until their hash is known."""
-
-Sha256 = NewType("Sha256", str)
-"""64 lower-case hex digits."""
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """Bytes that are durable in a store."""
-
-    sha256: Sha256
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
-    """A blob as the store lists it; `stored_us` is when it was last put (µs UTC, the store's clock).
-
-    Putting content that is already there renews `stored_us`, so a garbage collector that spares young blobs spares
-    those whose event is about to be appended.
-    """
-
-    sha256: Sha256
-    size_bytes: int
-    stored_us: int
-
-
-class BlobStream:
-    """The bytes of a blob or of a range of it, in order, in chunks of at most 1 MiB; close it or use it in a `with`.
-
-    Iterating raises `Unavailable` when the store fails on the way.
-
-    Attributes:
-        size_bytes: size of the whole blob, whatever the range.
-        start: first byte that is streamed.
-        end: the byte after the last that is streamed.
-    """
-
-    def __init__(
-        self, *, size_bytes: int, start: int, end: int, chunks: Iterator[bytes], on_close: Callable[[], None]
-    ) -> None:
-        self.size_bytes = size_bytes
-        self.start = start
-        self.end = end
-        self._chunks = chunks
-        self._on_close = on_close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
-
-    def read(self) -> bytes:
-        """Return all that is left, in memory: for small blobs."""
-        return b"".join(self._chunks)
-
-    def close(self) -> None:
-        """Release file or connection; idempotent."""
-        self._on_close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class BlobWriter(Protocol):
@@ -154,6 +97,11 @@ class ArtifactStore(Protocol):
     @abstractmethod
     def url(self) -> str:
         """What `open_artifact_store` opens this store by; it carries no secret."""
+
+    @property
+    @abstractmethod
+    def direct(self) -> DirectTransfer | None:
+        """How clients bring and fetch bytes past the server; None where they can't, as with a folder."""
 
     @abstractmethod
     def writer(self) -> BlobWriter:
@@ -218,35 +166,15 @@ class ArtifactStore(Protocol):
         """Release connections; idempotent."""
 
 
-def is_sha256(text: str) -> bool:
-    """Return whether `text` is 64 lower-case hex digits."""
-    return _SHA256.fullmatch(text) is not None
-
-
-def parse_sha256(text: str) -> Sha256:
-    """Return `text` as a hash; `Invalid` unless it is 64 lower-case hex digits, so that it stays in the folder."""
-    if not is_sha256(text):
-        raise Invalid(f"{text[:80]!r} is not a SHA-256; expected 64 lower-case hex digits")
-    return Sha256(text)
-
-
-def byte_range(size_bytes: int, start: int, end: int | None) -> tuple[int, int]:
-    """Return the range cut to the blob's size; `Invalid` when it is negative, backwards or begins past the end."""
-    last = size_bytes if end is None else min(end, size_bytes)
-    if start < 0 or start > size_bytes or (end is not None and end < start):
-        raise Invalid(
-            f"bytes {start} to {end} are not a range of a blob of {size_bytes} bytes; expected 0 <= start <= end"
-        )
-    return start, last
-
-
-def open_artifact_store(url: str) -> ArtifactStore:
+def open_artifact_store(url: str, *, client_url: str | None = None) -> ArtifactStore:
     """Return the store that `url` names; it is not reached yet, `check` does that.
 
     Args:
         url: a folder's path, `file:///folder`, or `s3://bucket/prefix`. Endpoint, region and credentials of S3 come
             from where boto3 looks for them: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,
             AWS_ACCESS_KEY_ID …
+        client_url: the address by which clients reach the service of S3: `http://…` or `https://…`, None when it is the
+            one that this process uses, "none" when they can't reach it. A folder knows no clients.
 
     Raises:
         Invalid: the URL names no kind of store that mltrail knows, or lacks a bucket or folder.
@@ -256,7 +184,7 @@ def open_artifact_store(url: str) -> ArtifactStore:
         from mltrail_core.artifacts.s3 import S3ArtifactStore
 
         parts = urlsplit(url)
-        return S3ArtifactStore(parts.netloc, unquote(parts.path).strip("/"))
+        return S3ArtifactStore(parts.netloc, unquote(parts.path).strip("/"), client_url=client_url)
 
     from mltrail_core.artifacts.folder import FolderArtifactStore
 

@@ -48,6 +48,10 @@ class FolderArtifactStore(ArtifactStore):
         """The folder as a file:// URL."""
         return self._root.as_uri()
 
+    @property
+    def direct(self) -> None:
+        """None: nobody but this machine's processes can reach a folder."""
+
     def writer(self) -> BlobWriter:
         """Begin an upload into a temporary file."""
         with _unavailable_on_oserror(f"begin an upload in {self._root}"):

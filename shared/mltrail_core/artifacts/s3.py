@@ -9,30 +9,28 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.response import StreamingBody
-from urllib3.exceptions import HTTPError
-
 from mltrail_core.artifacts import (
     ArtifactStore,
     BlobStream,
     BlobWriter,
+    DirectTransfer,
     Sha256,
     StoredBlob,
-    byte_range,
     is_sha256,
     parse_sha256,
 )
-from mltrail_core.artifacts.s3_bucket import S3Bucket, error_code, s3_client, translated
-from mltrail_core.artifacts.s3_writer import PartSizes, S3Writer, abort_multipart
-from mltrail_core.errors import Invalid, Unavailable
+from mltrail_core.artifacts.s3_bucket import S3Bucket, s3_client, translated
+from mltrail_core.artifacts.s3_direct import S3DirectTransfer
+from mltrail_core.artifacts.s3_multipart import PartSizes, abort_multipart
+from mltrail_core.artifacts.s3_reader import open_object
+from mltrail_core.artifacts.s3_writer import S3Writer
+from mltrail_core.errors import Invalid
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import MultipartUploadTypeDef
 
-READ_BYTES = 1024 * 1024
-MAX_READ_FAILURES = 3
-"""How often in a row a download is resumed where it broke off before the reader is told."""
+NO_CLIENTS = "none"
+"""Said in place of a URL where clients can't reach the service."""
 
 
 class S3ArtifactStore(ArtifactStore):
@@ -43,6 +41,7 @@ class S3ArtifactStore(ArtifactStore):
         prefix: what all keys begin with, without slashes at its ends; "" for none.
         endpoint_url: the service; None: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL or else AWS.
         region: None: AWS_DEFAULT_REGION.
+        client_url: by which clients reach the service; None: by the same; "none": they can't.
         sizes: how blobs are cut; the default holds 16 MiB in memory per upload.
     """
 
@@ -53,19 +52,28 @@ class S3ArtifactStore(ArtifactStore):
         *,
         endpoint_url: str | None = None,
         region: str | None = None,
+        client_url: str | None = None,
         sizes: PartSizes | None = None,
     ) -> None:
         if not bucket:
             raise Invalid("the artifacts URL names no bucket; expected s3://bucket/prefix")
         with translated("open the artifact store"):
             client = s3_client(endpoint_url, region)
+            signer = client if client_url in (None, NO_CLIENTS) else s3_client(client_url, region)
         self._bucket = S3Bucket(client, bucket, f"{prefix}/" if prefix else "")
         self._sizes = sizes or PartSizes()
+        self._signer = signer
+        self._direct = None if client_url == NO_CLIENTS else S3DirectTransfer(self._bucket, signer, self._sizes)
 
     @property
     def url(self) -> str:
         """`s3://bucket/prefix`, without the endpoint."""
         return f"s3://{self._bucket.name}/{self._bucket.prefix}".rstrip("/")
+
+    @property
+    def direct(self) -> DirectTransfer | None:
+        """Uploads and downloads by presigned URLs, unless clients can't reach the service."""
+        return self._direct
 
     def writer(self) -> BlobWriter:
         """Begin an upload; S3 hears of it when the first 16 MiB are full or at commit."""
@@ -73,27 +81,7 @@ class S3ArtifactStore(ArtifactStore):
 
     def open(self, sha256: str, start: int = 0, end: int | None = None) -> BlobStream:
         """Stream a blob or a range of it; a connection that breaks is resumed where it broke."""
-        key = self._key(sha256)
-        if start < 0 or (end is not None and end <= start):
-            return self._empty_stream(sha256, start, end)
-        with translated(f"read {self.url}", missing=self._missing(sha256)):
-            try:
-                if (start, end) == (0, None):
-                    answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
-                else:
-                    last = "" if end is None else end - 1
-                    answer = self._bucket.client.get_object(
-                        Bucket=self._bucket.name, Key=key, Range=f"bytes={start}-{last}"
-                    )
-            except ClientError as error:
-                if error_code(error) != "InvalidRange":
-                    raise
-                return self._empty_stream(sha256, start, end)
-        total = answer.get("ContentRange", "").rpartition("/")[2]
-        size = int(total) if total else answer["ContentLength"]
-        start, end = byte_range(size, start, end)
-        chunks = _ResumingReader(self._bucket, key, answer["Body"], start, end)
-        return BlobStream(size_bytes=size, start=start, end=end, chunks=chunks, on_close=chunks.close)
+        return open_object(self._bucket, self._key(sha256), start, end, missing=self._missing(sha256))
 
     def stat(self, sha256: str) -> StoredBlob:
         """Return size and age of a blob."""
@@ -152,20 +140,15 @@ class S3ArtifactStore(ArtifactStore):
         return swept
 
     def close(self) -> None:
-        """Close the pool of connections."""
+        """Close the pools of connections."""
         self._bucket.client.close()
+        self._signer.close()
 
     def _key(self, sha256: str) -> str:
         return self._bucket.blobs_prefix + parse_sha256(sha256)
 
     def _missing(self, sha256: str) -> str:
         return f"no artifact with SHA-256 {sha256} in {self.url}"
-
-    def _empty_stream(self, sha256: str, start: int, end: int | None) -> BlobStream:
-        """Answer a range without bytes, for which HTTP has no words; `Invalid` unless it lies within the blob."""
-        size = self.stat(sha256).size_bytes
-        start, end = byte_range(size, start, end)
-        return BlobStream(size_bytes=size, start=start, end=end, chunks=iter(()), on_close=lambda: None)
 
     def _last_byte_at(self, upload: MultipartUploadTypeDef) -> datetime:
         latest = upload["Initiated"]
@@ -178,50 +161,6 @@ class S3ArtifactStore(ArtifactStore):
             for page in parts:
                 latest = max([latest, *(part["LastModified"] for part in page.get("Parts", ()))])
         return latest
-
-
-class _ResumingReader(Iterator[bytes]):
-    """The bytes `start` to `end` of an object; botocore repeats requests, but not the reading of an answer's body."""
-
-    def __init__(self, bucket: S3Bucket, key: str, body: StreamingBody, start: int, end: int) -> None:
-        self._bucket = bucket
-        self._key = key
-        self._body = body
-        self._position = start
-        self._end = end
-        self._failures = 0
-
-    def __next__(self) -> bytes:
-        while self._position < self._end:
-            try:
-                chunk = self._body.read(min(READ_BYTES, self._end - self._position))
-                if not chunk:
-                    raise HTTPError(f"the body ended {self._end - self._position} bytes early")
-            except (BotoCoreError, HTTPError) as error:
-                self._failures += 1
-                if self._failures > MAX_READ_FAILURES:
-                    raise Unavailable(
-                        f"reading s3://{self._bucket.name}/{self._key} broke off again: {error}"
-                    ) from error
-                self._reopen()
-                continue
-            self._failures = 0
-            self._position += len(chunk)
-            return chunk
-        raise StopIteration
-
-    def close(self) -> None:
-        self._body.close()
-
-    def _reopen(self) -> None:
-        self._body.close()
-        with translated(
-            f"resume s3://{self._bucket.name}/{self._key} at byte {self._position}",
-            missing=f"s3://{self._bucket.name}/{self._key} was deleted while it was read",
-        ):
-            self._body = self._bucket.client.get_object(
-                Bucket=self._bucket.name, Key=self._key, Range=f"bytes={self._position}-{self._end - 1}"
-            )["Body"]
 
 
 def _us(moment: datetime) -> int:

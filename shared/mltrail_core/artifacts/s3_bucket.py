@@ -12,7 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from mltrail_core.artifacts import BLOBS, UNFINISHED
-from mltrail_core.errors import NotFound, Unavailable
+from mltrail_core.artifacts.direct import UPLOADS
+from mltrail_core.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -31,6 +32,7 @@ _ADVICE = {
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION",
 }
 _KEY_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_OTHER_CONTENT = frozenset({"PreconditionFailed", "412"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,17 @@ class S3Bucket:
         """What the keys of unfinished uploads begin with."""
         return f"{self.prefix}{UNFINISHED}/"
 
+    @property
+    def uploads_prefix(self) -> str:
+        """What the keys of what clients brought themselves begin with."""
+        return f"{self.prefix}{UPLOADS}/"
+
 
 def s3_client(endpoint_url: str | None, region: str | None) -> S3Client:
     """Return a client, safe for threads; what is None comes from boto3's own environment variables and files."""
-    client: S3Client = boto3.Session(region_name=region).client(
+    client: S3Client = boto3.Session(
+        region_name=region
+    ).client(
         "s3",
         endpoint_url=endpoint_url,
         config=Config(
@@ -62,6 +71,7 @@ def s3_client(endpoint_url: str | None, region: str | None) -> S3Client:
             read_timeout=READ_TIMEOUT_S,
             retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
             max_pool_connections=MAX_CONNECTIONS,
+            signature_version="s3v4",  # URLs signed by version 2 are refused by many services
             s3={"addressing_style": "path"},
             # Trailing checksums, boto3's default since 1.36, are refused by many S3 services; ours are sent explicitly.
             request_checksum_calculation="when_required",
@@ -83,13 +93,16 @@ def is_key_missing(error: ClientError) -> bool:
 
 @contextlib.contextmanager
 def translated(action: str, *, missing: str | None = None) -> Iterator[None]:
-    """Raise botocore's errors as `Unavailable`, or as `NotFound(missing)` when a key that may be missing is."""
+    """Raise botocore's errors as `Unavailable`, as `NotFound(missing)` when a key that may be missing is, and as
+    `Conflict` when a condition on the content was given and does not hold."""
     try:
         yield
     except ClientError as error:
         if missing is not None and is_key_missing(error):
             raise NotFound(missing) from error
         code = error_code(error)
+        if code in _OTHER_CONTENT:
+            raise Conflict(f"cannot {action}: there are other bytes now") from error
         advice = _ADVICE.get(code, "try again later")
         message = error.response.get("Error", {}).get("Message", "")
         raise Unavailable(f"cannot {action}: S3 answered {code} {message!r}; {advice}") from error
