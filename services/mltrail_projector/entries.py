@@ -154,8 +154,8 @@ def _put_rejection(
 
 
 def subject_of(event: Event) -> str | None:
-    """Return what the event is about: a run, logged model, owner of artifacts, experiment, or a model's name."""
-    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id", "name", "token_id"):
+    """Return what the event is about: a run, logged model, owner of artifacts, experiment, webhook, or model's name."""
+    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id", "webhook_id", "name", "token_id"):
         subject = getattr(event, name, None)
         if subject is not None:
             return str(subject)

@@ -59,10 +59,16 @@ from mltrail_core.events import (
     TagSet,
     TokenCreated,
     TokenRevoked,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookDeliveryAttempted,
+    WebhookRedeliveryRequested,
+    WebhookUpdated,
 )
 from mltrail_core.ids import CONTROL, Partition, ProducerId, partition_of
 from mltrail_core.log import LogEntry
 from mltrail_core.record import Actor, FrozenRecord, Record, decode_record, freeze_record
+from mltrail_core.webhook_rules import STAGE_CHANGED, WEBHOOK_EVENTS, delivery_id_of
 from mltrail_projector.entries import decode_entry, fold_entry
 from mltrail_projector.fold import Fold
 from mltrail_projector.rows import Rows, Value
@@ -70,6 +76,16 @@ from tests.projector.producing import RUN, metrics
 
 GOLDEN = Path(__file__).parent / "golden" / "decisions_v1.json"
 MODEL = "m-0123456789abcdef0123456789abcdef"
+HOOK, OTHER_HOOK = "7d9c3c1e-0000-4000-8000-000000000001", "7d9c3c1e-0000-4000-8000-000000000002"
+HOOK_URL = "https://example.com/hook"
+PROMPT = (("mlflow.prompt.is_prompt", "true"), ("mlflow.prompt.text", "Hi {{name}}"), ("team", "nlp"))
+
+
+def _attempt(number: int, turn: int, outcome: str, code: int | None, retry_us: int | None = None) -> Event:
+    delivery_id = delivery_id_of(HOOK, 2, number, 0)
+    error = None if code else "no answer"
+    return WebhookDeliveryAttempted(50, HOOK, delivery_id, turn, 12, outcome, code, error, retry_us)
+
 
 CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
     "experiments": (
@@ -267,6 +283,80 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
             ),
             (TokenCreated(4, "short", "bob", "cd" * 32), TokenCreated(5, "00" * 8, "bob", "not a hash")),
             (TokenRevoked(6, "fedcba9876543210"), TokenRevoked(7, "fedcba9876543210"), TokenRevoked(8, "unknown")),
+        ],
+    ),
+    "webhooks": (
+        CONTROL,
+        [
+            (RegisteredModelCreated(1, "before"),),
+            (
+                WebhookCreated(2, HOOK, "all", HOOK_URL, WEBHOOK_EVENTS, "told of everything", "s-1"),
+                WebhookCreated(3, OTHER_HOOK, "stages", HOOK_URL, (STAGE_CHANGED,), status="DISABLED"),
+            ),
+            (WebhookCreated(4, HOOK, "twice", HOOK_URL, WEBHOOK_EVENTS), WebhookCreated(5, "w 1", "x", HOOK_URL, ())),
+            (
+                WebhookCreated(6, "w-1", "-x", HOOK_URL, (STAGE_CHANGED,)),
+                WebhookCreated(7, "w-1", "x", HOOK_URL, ("model.eaten",)),
+                WebhookCreated(8, "w-1", "x", HOOK_URL, (STAGE_CHANGED,), status="ASLEEP"),
+                WebhookCreated(9, "w-1", "x", "https://" + "x" * 2000, (STAGE_CHANGED,)),
+            ),
+            (RegisteredModelCreated(10, "iris", "text", (("a", "b"),)), RegisteredModelCreated(11, "iris")),
+            (RegisteredModelEnsured(12, "iris"), RegisteredModelEnsured(13, "wine")),
+            (
+                ModelVersionCreated(14, "iris", "runs:/x/model", "s1", run_id=RUN, description="", tags=(("k", "v"),)),
+                ModelVersionCreated(15, "iris", "models:/m-1", "s2"),
+            ),
+            (ModelVersionTagSet(16, "iris", 1, "k", "w"), ModelVersionTagDeleted(17, "iris", 1, "nobody")),
+            (RegisteredModelTagSet(18, "iris", "a", "c"), RegisteredModelTagDeleted(19, "iris", "a")),
+            (AliasSet(20, "iris", "champion", 1), AliasSet(21, "iris", "x", 9), AliasDeleted(22, "iris", "champion")),
+            (StageChanged(23, "iris", 1, "Production"), StageChanged(24, "iris", 2, "Production", "Archived")),
+            (RegisteredModelCreated(25, "hello", tags=PROMPT), ModelVersionCreated(26, "hello", "p", "p", tags=PROMPT)),
+            (
+                RegisteredModelTagSet(27, "hello", "a", "b"),
+                RegisteredModelTagDeleted(28, "hello", "a"),
+                ModelVersionTagSet(29, "hello", 1, "k", "w"),
+                ModelVersionTagDeleted(30, "hello", 1, "k"),
+                AliasSet(31, "hello", "best", 1),
+                AliasDeleted(32, "hello", "best"),
+            ),
+            (
+                WebhookUpdated(33, OTHER_HOOK, "renamed", description="words", secret_id="s-2", status="ACTIVE"),
+                WebhookUpdated(34, OTHER_HOOK, events=("model_version.created", STAGE_CHANGED)),
+                WebhookUpdated(35, OTHER_HOOK, events=("model.eaten",)),
+                WebhookUpdated(36, "nobody", "x"),
+                WebhookUpdated(37, HOOK, url="https://example.com/other", secret_id=""),
+            ),
+            (StageChanged(38, "iris", 2, "Staging"),),
+        ],
+    ),
+    "webhooks: deliveries": (
+        CONTROL,
+        [
+            (WebhookCreated(1, HOOK, "all", HOOK_URL, ("registered_model.created",)),),
+            tuple(RegisteredModelCreated(2, name) for name in ("retried", "given-up", "replayed", "waiting")),
+            (
+                _attempt(0, 1, "failed", 503, 2_000_000),
+                _attempt(0, 1, "failed", None, 3_000_000),
+                _attempt(0, 1, "delivered", 200),
+                _attempt(0, 1, "failed", 500, 4_000_000),
+            ),
+            (_attempt(1, 1, "failed", 404),),
+            (
+                _attempt(2, 1, "failed", 500, 2_000_000),
+                WebhookRedeliveryRequested(3, HOOK, delivery_id_of(HOOK, 2, 2, 0)),
+                _attempt(2, 1, "delivered", 200),
+                _attempt(2, 2, "failed", 500, 3_000_000),
+                _attempt(2, 3, "delivered", 200),
+            ),
+            (
+                _attempt(3, 1, "perhaps", 200),
+                _attempt(3, 1, "delivered", 7),
+                _attempt(9, 1, "delivered", 200),
+                WebhookRedeliveryRequested(4, HOOK, "nobody"),
+                WebhookRedeliveryRequested(5, OTHER_HOOK, delivery_id_of(HOOK, 2, 3, 0)),
+            ),
+            (WebhookDeleted(6, HOOK), WebhookDeleted(7, HOOK), WebhookUpdated(8, HOOK, "x")),
+            (RegisteredModelCreated(9, "silent"), WebhookRedeliveryRequested(10, HOOK, delivery_id_of(HOOK, 2, 0, 0))),
         ],
     ),
 }

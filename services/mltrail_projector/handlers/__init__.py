@@ -17,6 +17,8 @@ from mltrail_projector.handlers import (
     run,
     token,
 )
+    webhook_deliveries,
+    webhooks,
 
 HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "experiment_created": experiment.created,
@@ -70,8 +72,14 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
 
 def handle(event: Event, fold: Fold, place: Place) -> None:
     """Apply one event to the fold's rows.
+    "webhook_created": webhooks.created,
+    "webhook_updated": webhooks.updated,
+    "webhook_deleted": webhooks.deleted,
+    "webhook_delivery_attempted": webhooks.delivery_attempted,
+    "webhook_redelivery_requested": webhooks.redelivery_requested,
 
     Raises:
         Reject: the event is rejected; nothing was changed.
     """
     HANDLERS[event.WIRE_NAME](event, fold, place)
+    webhook_deliveries.tell_webhooks(event, fold, place)

@@ -66,6 +66,13 @@ Event = (
     | ExperimentCreated
     | ExperimentRenamed
     | ExperimentTagSet
+from mltrail_core.events.webhooks import (
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookDeliveryAttempted,
+    WebhookRedeliveryRequested,
+    WebhookUpdated,
+)
     | ExperimentTagDeleted
     | ExperimentDeleted
     | ExperimentRestored
@@ -114,6 +121,11 @@ EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
 BY_WIRE_NAME: dict[str, type[Event]] = {event.WIRE_NAME: event for event in EVENT_TYPES}
 
 __all__ = [
+    | WebhookCreated
+    | WebhookUpdated
+    | WebhookDeleted
+    | WebhookDeliveryAttempted
+    | WebhookRedeliveryRequested
     "BY_WIRE_NAME",
     "EVENT_TYPES",
     "AliasDeleted",
@@ -164,3 +176,8 @@ __all__ = [
     "TokenCreated",
     "TokenRevoked",
 ]
+    "WebhookCreated",
+    "WebhookDeleted",
+    "WebhookDeliveryAttempted",
+    "WebhookRedeliveryRequested",
+    "WebhookUpdated",

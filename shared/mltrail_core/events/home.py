@@ -45,6 +45,11 @@ from mltrail_core.events import (
 from mltrail_core.events.artifact import LOOSE_FILES
 from mltrail_core.ids import CONTROL, Partition, partition_of
 
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookDeliveryAttempted,
+    WebhookRedeliveryRequested,
+    WebhookUpdated,
 _IN_CONTROL = frozenset(
     {
         AliasDeleted,
@@ -75,6 +80,11 @@ _IN_CONTROL = frozenset(
 )
 _ANYWHERE = frozenset({ProducerOpened, ProducerClosed})
 _SUBJECT: dict[type[Event], Callable[[Any], str]] = {
+        WebhookCreated,
+        WebhookDeleted,
+        WebhookDeliveryAttempted,
+        WebhookRedeliveryRequested,
+        WebhookUpdated,
     ArtifactStored: lambda event: artifact_subject(event.owner, event.path),
     ArtifactDeleted: lambda event: artifact_subject(event.owner, event.path),
     LoggedModelCreated: lambda event: event.model_id,

@@ -59,6 +59,12 @@ from mltrail_core.readmodel.tables.tokens import (
 )
 
 __all__ = [
+from mltrail_core.readmodel.tables.webhooks import (
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_subscriptions,
+    webhooks,
+)
     "METADATA",
     "TEXT",
     "artifact_versions",
@@ -97,3 +103,8 @@ __all__ = [
     "tags",
     "tokens",
 ]
+    "unverified_artifacts",
+    "webhook_attempts",
+    "webhook_deliveries",
+    "webhook_subscriptions",
+    "webhooks",
