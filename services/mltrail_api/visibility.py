@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -18,12 +18,12 @@ import structlog
 from sqlalchemy import Connection, select
 
 from mltrail_api.appender import Written
-from mltrail_core.errors import Conflict, Invalid, NotFound, Rejected, Unavailable
+from mltrail_core.errors import NotFound, Rejected, Unavailable
 from mltrail_core.ids import CONTROL, PARTITIONS, Partition, partition_of
 from mltrail_core.log import EventLog, Positions
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.readmodel.tables import positions, rejections
-from mltrail_core.rules import Reason
+from mltrail_core.rejection import rejection_error
 
 _logger = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -230,14 +230,6 @@ def projected_positions(connection: Connection) -> Projected:
 
 _POSITIONS = select(positions.c.partition, positions.c["index"], positions.c.halted)
 
-_ERROR_OF: Mapping[Reason, type[Rejected]] = {
-    Reason.NAME_TAKEN: Conflict,
-    Reason.ALREADY_EXISTS: Conflict,
-    Reason.UNKNOWN_SUBJECT: NotFound,
-    Reason.NOT_THERE: NotFound,
-}
-"""What a producer is told; every other reason is `Invalid`."""
-
 
 def _rejection(connection: Connection, written: Written) -> Rejected | None:
     place = written.appended
@@ -254,7 +246,7 @@ def _rejection(connection: Connection, written: Written) -> Rejected | None:
     if row is None:
         return None
     reason, message = row
-    return _ERROR_OF.get(Reason(reason), Invalid)(message)
+    return rejection_error(reason, message)
 
 
 def _resolve(future: asyncio.Future[bool], has_passed: bool) -> None:

@@ -1,4 +1,4 @@
-"""`mltrail log status|copy`."""
+"""`mltrail log status|copy|outcome`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mltrail_api.pages.shown import shown_duration, shown_size, shown_time
 from mltrail_cli.composition import Ports, opened_ports
 from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
+from mltrail_cli.outcome import print_outcome
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import console, plain_table, print_json, progress_bar
 from mltrail_core.clock import now_us
@@ -26,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     log = typer.Typer(name="log", help="Look after the event log.", no_args_is_help=True)
     log.command("status")(_status)
     log.command("copy")(_copy)
+    log.command("outcome")(print_outcome)
     app.add_typer(log)
 
 
