@@ -15,7 +15,6 @@ from mltrail._fluent import (
     active_run,
     end_run,
     flush,
-    get_run,
     init,
     log_artifact,
     log_artifacts,
@@ -24,21 +23,24 @@ from mltrail._fluent import (
     log_param,
     log_params,
     log_series,
-    metric_history,
-    search_runs,
     set_tag,
     set_tags,
     start_run,
 )
+from mltrail._outcome import Outcome
 from mltrail._reader import RunSnapshot
+from mltrail._reading import get_run, metric_history, search_runs
+from mltrail._registry import delete_alias, register_model, set_alias, transition_stage
 from mltrail._run import Run
 from mltrail_core.errors import MltrailError
 
 __all__ = [
     "MltrailError",
+    "Outcome",
     "Run",
     "RunSnapshot",
     "active_run",
+    "delete_alias",
     "end_run",
     "flush",
     "get_run",
@@ -51,8 +53,11 @@ __all__ = [
     "log_params",
     "log_series",
     "metric_history",
+    "register_model",
     "search_runs",
+    "set_alias",
     "set_tag",
     "set_tags",
     "start_run",
+    "transition_stage",
 ]

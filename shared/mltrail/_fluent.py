@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from mltrail import _lifecycle as lifecycle
 from mltrail._arguments import checked_experiment, checked_key, checked_name, checked_run_id, tag_value
 from mltrail._description import describe_run
 from mltrail._names import new_run_name
-from mltrail._reader import Reader, RunSnapshot, open_reader
 from mltrail._run import Run
 from mltrail._settings import (
     DEFAULT_BLOCK_TIMEOUT_S,
@@ -27,10 +25,6 @@ from mltrail._settings import (
 
 if TYPE_CHECKING:
     from mltrail._session import Session
-    from mltrail_core.metric_block import MetricPoint
-
-_FLUSH_BEFORE_READ_S = 5.0
-"""A read waits at most this long until what this process logged has arrived."""
 
 _lock = threading.RLock()
 _session: Session | None = None
@@ -209,49 +203,6 @@ def flush(timeout_s: float = 10.0) -> bool:
     return _required().flush(timeout_s)
 
 
-def get_run(run_id: str) -> RunSnapshot:
-    """Return what is known of a run now, this process's own writes included.
-
-    Raises:
-        NotFound: there is no such run.
-        Unavailable: nobody can be asked; the message says what to start or install.
-    """
-    return _reader().get_run(checked_run_id(run_id))
-
-
-def search_runs(
-    experiment: str | Sequence[str] | None = None,
-    filter_string: str = "",
-    *,
-    order_by: Sequence[str] = (),
-    max_results: int = 1000,
-) -> list[RunSnapshot]:
-    """Return the runs that match, newest first unless `order_by` says otherwise.
-
-    Args:
-        experiment: one or several names; None searches all experiments.
-        filter_string: in MLflow's grammar, such as `"metrics.loss < 0.3 and params.lr = '0.1'"`.
-        order_by: such as `["metrics.loss ASC"]`.
-        max_results: at most so many.
-
-    Raises:
-        Invalid: the filter is not understood; the message says where.
-        NotFound: there is no experiment of that name.
-        Unavailable: as `get_run`.
-    """
-    names = [experiment] if isinstance(experiment, str) else None if experiment is None else list(experiment)
-    return _reader().search_runs(names, filter_string, order_by, max_results)
-
-
-def metric_history(run_id: str, key: str) -> list[MetricPoint]:
-    """Return every point of one metric of a run, in the order of step and time; [] when it was never logged.
-
-    Raises:
-        NotFound, Unavailable: as `get_run`.
-    """
-    return _reader().metric_history(checked_run_id(run_id), checked_key(key))
-
-
 def current_session() -> Session:
     """Return the session of the last `init`, which is called when there is none."""
     with _lock:
@@ -259,13 +210,6 @@ def current_session() -> Session:
             init()
         assert _session is not None
         return _session
-
-
-def _reader() -> Reader:
-    session = current_session()
-    if session.has_open_runs:
-        session.flush(None, time.monotonic() + _FLUSH_BEFORE_READ_S)
-    return open_reader(session.settings.destination)
 
 
 def _renew_lock() -> None:

@@ -1,4 +1,4 @@
-"""Readers: how `get_run`, `search_runs` and `metric_history` reach a read model, which the SDK itself does not have."""
+"""Readers: how the functions that read reach a read model, which the SDK itself does not have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mltrail._settings import Destination
 if TYPE_CHECKING:
     from mltrail_core.metric_block import MetricPoint
 
-__all__ = ["Reader", "RunSnapshot", "open_reader"]
+__all__ = ["Decision", "Reader", "RunSnapshot", "open_reader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,16 @@ class RunSnapshot:
     tags: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the fold decided about a record: `reason` and `message` are None when it was accepted. `version` is the
+    number of the model version that it made, if it made one."""
+
+    reason: str | None
+    message: str | None
+    version: int | None
+
+
 class Reader(Protocol):
     """Reads from one place. Every method raises `NotFound`, `Invalid` or `Unavailable`, as its name says."""
 
@@ -47,6 +57,10 @@ class Reader(Protocol):
 
     def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
         """Return all points of one metric, in the order of step and time."""
+
+    def decision(self, producer: str, sequence: int, model: str | None) -> Decision | None:
+        """Return what was decided about a record in `control`, None while nothing was. `model` names the registered
+        model whose version it makes."""
 
 
 def open_reader(destination: Destination) -> Reader:

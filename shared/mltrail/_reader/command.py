@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mltrail._reader import RunSnapshot
+from mltrail._reader import Decision, RunSnapshot
+from mltrail._reader.decision_json import decision_of
 from mltrail._reader.mlflow_json import items, point_of, snapshot_of
 from mltrail_core.errors import Invalid, NotFound, Unavailable
 from mltrail_core.metric_block import MetricPoint
@@ -44,13 +45,20 @@ class CommandReader:
     def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
         return [point_of(item, key) for item in items(self._ask("runs", "history", run_id, key), "metrics")]
 
+    def decision(self, producer: str, sequence: int, model: str | None) -> Decision | None:
+        named = () if model is None else ("--model", model)
+        return decision_of(self._ask("log", "outcome", *named, "--", producer, str(sequence)))
+
     def _ask(self, *arguments: str) -> dict[str, object]:
         if importlib.util.find_spec("typer") is None or importlib.util.find_spec("sqlalchemy") is None:
             raise Unavailable(
                 f"reading the folder {self._folder} needs the parts of a server: pip install 'mltrail[server]'; "
                 "or start one on it and read from its URL"
             )
-        command = [sys.executable, "-m", "mltrail_cli", *arguments, "--data", str(self._folder), "--json"]
+        # Options first: what follows `--` is never taken for one.
+        words, options = list(arguments), ["--data", str(self._folder), "--json"]
+        place = words.index("--") if "--" in words else len(words)
+        command = [sys.executable, "-m", "mltrail_cli", *words[:place], *options, *words[place:]]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
-from mltrail._reader import RunSnapshot
+from mltrail._reader import Decision, RunSnapshot
+from mltrail._reader.decision_json import decision_of
 from mltrail._reader.mlflow_json import items, point_of, snapshot_of
 from mltrail._settings import without_password
 from mltrail._transport.http import token_header
@@ -58,6 +59,11 @@ class HttpReader:
                     break
                 query["page_token"] = str(answer["next_page_token"])
         return sorted(points, key=lambda point: (point.step, point.time_us))
+
+    def decision(self, producer: str, sequence: int, model: str | None) -> Decision | None:
+        path = f"{self._address}/api/v1/producers/{producer}/records/{sequence}/outcome"
+        with self._client() as client:
+            return decision_of(self._get(client, path, {} if model is None else {"model": model}))
 
     def _client(self) -> httpx.Client:
         base_url = f"{self._address}/api/2.0/mlflow/"
