@@ -17,6 +17,10 @@ from mltrail_core.events import (
     AliasSet,
     ArtifactDeleted,
     ArtifactStored,
+    ArtifactUploadAbandoned,
+    ArtifactUploadBegan,
+    ArtifactUploaded,
+    ArtifactVerified,
     DatasetInputLogged,
     Event,
     ExperimentCreated,
@@ -76,6 +80,7 @@ from tests.projector.producing import RUN, metrics
 
 GOLDEN = Path(__file__).parent / "golden" / "decisions_v1.json"
 MODEL = "m-0123456789abcdef0123456789abcdef"
+UPLOAD, OTHER_UPLOAD, HASH = "0" * 31 + "a", "0" * 31 + "b", "ab" * 32
 HOOK, OTHER_HOOK = "7d9c3c1e-0000-4000-8000-000000000001", "7d9c3c1e-0000-4000-8000-000000000002"
 HOOK_URL = "https://example.com/hook"
 PROMPT = (("mlflow.prompt.is_prompt", "true"), ("mlflow.prompt.text", "Hi {{name}}"), ("team", "nlp"))
@@ -141,6 +146,46 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
             (
                 DatasetInputLogged(3, RUN, "iris", "d1", "local", "{}", "[]", tags=(("mlflow.data.context", "eval"),)),
                 DatasetInputLogged(4, RUN, "iris", "d2", "local", "{}"),
+            ),
+        ],
+    ),
+    "uploads past the server": (
+        partition_of(RUN),
+        [
+            (ArtifactStored(1, RUN, "m", 3, "cd" * 32), ArtifactUploadBegan(2, RUN, "m", UPLOAD, "multipart", 99)),
+            (
+                ArtifactUploadBegan(3, RUN, "m", UPLOAD, "multipart", 99),
+                ArtifactUploadBegan(4, RUN, "../m", OTHER_UPLOAD, "multipart", 99),
+                ArtifactUploadBegan(5, RUN, "m", "short", "put", 99),
+                ArtifactUploadBegan(5, RUN, "m", OTHER_UPLOAD, "pigeon", 99),
+                ArtifactVerified(6, RUN, "m", UPLOAD, 5, HASH),
+                ArtifactUploaded(7, RUN, "m", OTHER_UPLOAD, 5, '"e"'),
+                ArtifactUploaded(8, RUN, "m", UPLOAD, -1, '"e"'),
+            ),
+            (ArtifactUploaded(9, RUN, "m", UPLOAD, 5, '"e"', "text/plain"),),
+            (ArtifactUploaded(10, RUN, "m", UPLOAD, 5, '"e"'), ArtifactUploadAbandoned(11, RUN, "m", UPLOAD)),
+            (ArtifactVerified(12, RUN, "m", UPLOAD, 6, HASH), ArtifactVerified(13, RUN, "m", UPLOAD, 5, "nothex")),
+            (ArtifactVerified(14, RUN, "m", UPLOAD, 5, HASH), ArtifactVerified(15, RUN, "m", UPLOAD, 5, HASH)),
+            (ArtifactVerified(16, RUN, "m", UPLOAD, 5, "cd" * 32), ArtifactUploaded(17, RUN, "m", UPLOAD, 9, '"f"')),
+        ],
+    ),
+    "uploads abandoned, replaced and overwritten": (
+        partition_of(RUN),
+        [
+            (
+                ArtifactUploadBegan(1, RUN, "d/a", UPLOAD, "multipart", 99),
+                ArtifactUploadAbandoned(2, RUN, "d/a", UPLOAD),
+            ),
+            (ArtifactUploadAbandoned(3, RUN, "d/a", UPLOAD), ArtifactUploaded(4, RUN, "d/a", UPLOAD, 5, '"e"')),
+            (ArtifactUploadAbandoned(5, RUN, "d/b", UPLOAD), ArtifactUploadBegan(6, RUN, "d/b", UPLOAD, "put", 99)),
+            (ArtifactUploaded(7, RUN, "d/b", UPLOAD, 5, '"e"'), ArtifactUploaded(8, RUN, "d/b", UPLOAD, 6, '"f"')),
+            (ArtifactStored(9, RUN, "d/b", 3, "cd" * 32), ArtifactUploaded(10, RUN, "d/b", UPLOAD, 7, '"g"')),
+            (ArtifactVerified(11, RUN, "d/b", UPLOAD, 7, HASH),),
+            (
+                ArtifactUploadBegan(12, RUN, "d/c", OTHER_UPLOAD, "multipart", 99),
+                ArtifactUploaded(13, RUN, "d/c", OTHER_UPLOAD, 1, '"e"'),
+                ArtifactDeleted(14, RUN, "d"),
+                ArtifactVerified(15, RUN, "d/c", OTHER_UPLOAD, 1, HASH),
             ),
         ],
     ),

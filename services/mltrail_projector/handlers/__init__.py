@@ -9,6 +9,7 @@ from mltrail_core.events import Event
 from mltrail_projector.fold import Fold, Place
 from mltrail_projector.handlers import (
     artifact,
+    artifact_upload,
     experiment,
     logged_model,
     producer,
@@ -16,9 +17,9 @@ from mltrail_projector.handlers import (
     registry_versions,
     run,
     token,
-)
     webhook_deliveries,
     webhooks,
+)
 
 HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "experiment_created": experiment.created,
@@ -42,6 +43,10 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "model_output_logged": run.model_output_logged,
     "artifact_stored": artifact.stored,
     "artifact_deleted": artifact.deleted,
+    "artifact_upload_began": artifact_upload.began,
+    "artifact_uploaded": artifact_upload.uploaded,
+    "artifact_verified": artifact_upload.verified,
+    "artifact_upload_abandoned": artifact_upload.abandoned,
     "logged_model_created": logged_model.created,
     "logged_model_finalized": logged_model.finalized,
     "logged_model_deleted": logged_model.deleted,
@@ -67,16 +72,16 @@ HANDLERS: dict[str, Callable[[Any, Fold, Place], None]] = {
     "producer_closed": producer.closed,
     "token_created": token.created,
     "token_revoked": token.revoked,
-}
-
-
-def handle(event: Event, fold: Fold, place: Place) -> None:
-    """Apply one event to the fold's rows.
     "webhook_created": webhooks.created,
     "webhook_updated": webhooks.updated,
     "webhook_deleted": webhooks.deleted,
     "webhook_delivery_attempted": webhooks.delivery_attempted,
     "webhook_redelivery_requested": webhooks.redelivery_requested,
+}
+
+
+def handle(event: Event, fold: Fold, place: Place) -> None:
+    """Apply one event to the fold's rows.
 
     Raises:
         Reject: the event is rejected; nothing was changed.

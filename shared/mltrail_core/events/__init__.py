@@ -10,6 +10,12 @@ from __future__ import annotations
 from typing import get_args
 
 from mltrail_core.events.artifact import ArtifactDeleted, ArtifactStored
+from mltrail_core.events.artifact_upload import (
+    ArtifactUploadAbandoned,
+    ArtifactUploadBegan,
+    ArtifactUploaded,
+    ArtifactVerified,
+)
 from mltrail_core.events.experiment import (
     ExperimentCreated,
     ExperimentDeleted,
@@ -60,12 +66,6 @@ from mltrail_core.events.run import (
     TagSet,
 )
 from mltrail_core.events.token import TokenCreated, TokenRevoked
-
-Event = (
-    ExperimentEnsured
-    | ExperimentCreated
-    | ExperimentRenamed
-    | ExperimentTagSet
 from mltrail_core.events.webhooks import (
     WebhookCreated,
     WebhookDeleted,
@@ -73,6 +73,12 @@ from mltrail_core.events.webhooks import (
     WebhookRedeliveryRequested,
     WebhookUpdated,
 )
+
+Event = (
+    ExperimentEnsured
+    | ExperimentCreated
+    | ExperimentRenamed
+    | ExperimentTagSet
     | ExperimentTagDeleted
     | ExperimentDeleted
     | ExperimentRestored
@@ -115,23 +121,31 @@ from mltrail_core.events.webhooks import (
     | ProducerClosed
     | TokenCreated
     | TokenRevoked
+    | WebhookCreated
+    | WebhookUpdated
+    | WebhookDeleted
+    | WebhookDeliveryAttempted
+    | WebhookRedeliveryRequested
+    | ArtifactUploadBegan
+    | ArtifactUploaded
+    | ArtifactVerified
+    | ArtifactUploadAbandoned
 )
 
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
 BY_WIRE_NAME: dict[str, type[Event]] = {event.WIRE_NAME: event for event in EVENT_TYPES}
 
 __all__ = [
-    | WebhookCreated
-    | WebhookUpdated
-    | WebhookDeleted
-    | WebhookDeliveryAttempted
-    | WebhookRedeliveryRequested
     "BY_WIRE_NAME",
     "EVENT_TYPES",
     "AliasDeleted",
     "AliasSet",
     "ArtifactDeleted",
     "ArtifactStored",
+    "ArtifactUploadAbandoned",
+    "ArtifactUploadBegan",
+    "ArtifactUploaded",
+    "ArtifactVerified",
     "DatasetInputLogged",
     "Event",
     "ExperimentCreated",
@@ -175,9 +189,9 @@ __all__ = [
     "TagSet",
     "TokenCreated",
     "TokenRevoked",
-]
     "WebhookCreated",
     "WebhookDeleted",
     "WebhookDeliveryAttempted",
     "WebhookRedeliveryRequested",
     "WebhookUpdated",
+]

@@ -10,6 +10,10 @@ from mltrail_core.events import (
     AliasSet,
     ArtifactDeleted,
     ArtifactStored,
+    ArtifactUploadAbandoned,
+    ArtifactUploadBegan,
+    ArtifactUploaded,
+    ArtifactVerified,
     Event,
     ExperimentCreated,
     ExperimentDeleted,
@@ -41,15 +45,15 @@ from mltrail_core.events import (
     StageChanged,
     TokenCreated,
     TokenRevoked,
-)
-from mltrail_core.events.artifact import LOOSE_FILES
-from mltrail_core.ids import CONTROL, Partition, partition_of
-
     WebhookCreated,
     WebhookDeleted,
     WebhookDeliveryAttempted,
     WebhookRedeliveryRequested,
     WebhookUpdated,
+)
+from mltrail_core.events.artifact import LOOSE_FILES
+from mltrail_core.ids import CONTROL, Partition, partition_of
+
 _IN_CONTROL = frozenset(
     {
         AliasDeleted,
@@ -76,17 +80,21 @@ _IN_CONTROL = frozenset(
         StageChanged,
         TokenCreated,
         TokenRevoked,
-    }
-)
-_ANYWHERE = frozenset({ProducerOpened, ProducerClosed})
-_SUBJECT: dict[type[Event], Callable[[Any], str]] = {
         WebhookCreated,
         WebhookDeleted,
         WebhookDeliveryAttempted,
         WebhookRedeliveryRequested,
         WebhookUpdated,
+    }
+)
+_ANYWHERE = frozenset({ProducerOpened, ProducerClosed})
+_SUBJECT: dict[type[Event], Callable[[Any], str]] = {
     ArtifactStored: lambda event: artifact_subject(event.owner, event.path),
     ArtifactDeleted: lambda event: artifact_subject(event.owner, event.path),
+    ArtifactUploadAbandoned: lambda event: artifact_subject(event.owner, event.path),
+    ArtifactUploadBegan: lambda event: artifact_subject(event.owner, event.path),
+    ArtifactUploaded: lambda event: artifact_subject(event.owner, event.path),
+    ArtifactVerified: lambda event: artifact_subject(event.owner, event.path),
     LoggedModelCreated: lambda event: event.model_id,
     LoggedModelDeleted: lambda event: event.model_id,
     LoggedModelFinalized: lambda event: event.model_id,

@@ -8,8 +8,10 @@ Foreign keys are left out for that reason: the run's partition may be projected 
 from __future__ import annotations
 
 from mltrail_core.readmodel.tables.artifacts import (
+    artifact_uploads,
     artifact_versions,
     artifacts,
+    unverified_artifacts,
 )
 from mltrail_core.readmodel.tables.columns import METADATA, TEXT
 from mltrail_core.readmodel.tables.experiments import (
@@ -57,16 +59,17 @@ from mltrail_core.readmodel.tables.runs import (
 from mltrail_core.readmodel.tables.tokens import (
     tokens,
 )
-
-__all__ = [
 from mltrail_core.readmodel.tables.webhooks import (
     webhook_attempts,
     webhook_deliveries,
     webhook_subscriptions,
     webhooks,
 )
+
+__all__ = [
     "METADATA",
     "TEXT",
+    "artifact_uploads",
     "artifact_versions",
     "artifacts",
     "changes",
@@ -102,9 +105,9 @@ from mltrail_core.readmodel.tables.webhooks import (
     "runs",
     "tags",
     "tokens",
-]
     "unverified_artifacts",
     "webhook_attempts",
     "webhook_deliveries",
     "webhook_subscriptions",
     "webhooks",
+]
