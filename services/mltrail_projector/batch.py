@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, update
 
 from mltrail_core.errors import Invalid
-from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, TagSet
+from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, RunStatusChanged, TagSet
 from mltrail_core.ids import Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
@@ -125,6 +125,7 @@ def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:
     tags: set[Key] = set()
     model_params: set[Key] = set()
     producers: set[Key] = set()
+    lost: set[Key] = set()
     for item in decoded:
         if item.record is None:
             continue
@@ -140,6 +141,8 @@ def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:
                     tags.add((event.run_id, event.key))
                 case LoggedModelParamLogged():
                     model_params.add((event.model_id, event.key))
+                case RunStatusChanged():
+                    lost.add((event.run_id,))
                 case MetricsLogged() | _:
                     pass
     rows.prefetch(tables.runs, runs)
@@ -147,3 +150,4 @@ def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:
     rows.prefetch(tables.tags, tags)
     rows.prefetch(tables.logged_model_params, model_params)
     rows.prefetch(tables.producers, producers)
+    rows.prefetch(tables.lost_runs, lost)

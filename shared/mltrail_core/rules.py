@@ -24,6 +24,10 @@ MAX_ID_CHARACTERS = 64
 
 RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 ENDED_STATUSES = ("FINISHED", "FAILED", "KILLED")
+LOST_STATUS = "LOST"
+"""What a run that counts as lost is called wherever MLflow's own words are not needed; never a recorded status."""
+LOST_TAG = "mltrail.lost"
+"""The tag that a run has while it counts as lost; the fold sets and removes it."""
 LOGGED_MODEL_PENDING, LOGGED_MODEL_READY, LOGGED_MODEL_UPLOAD_FAILED = (
     "LOGGED_MODEL_PENDING",
     "LOGGED_MODEL_READY",

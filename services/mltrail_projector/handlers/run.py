@@ -32,6 +32,7 @@ from mltrail_core.rules import (
     text_fault,
 )
 from mltrail_projector.fold import Fold, Place, Reject, refuse
+from mltrail_projector.handlers import liveness
 from mltrail_projector.rows import Row
 
 RUN_NAME_TAG = "mlflow.runName"
@@ -69,12 +70,13 @@ def renamed(event: RunRenamed, fold: Fold, place: Place) -> None:
 
 
 def status_changed(event: RunStatusChanged, fold: Fold, place: Place) -> None:
-    """The run has this status and, where one is given, this end."""
+    """The run has this status and, where one is given, this end; it is lost no more."""
     if event.status not in RUN_STATUSES:
         raise Reject(Reason.INVALID, f"{event.status!r} is no status of a run; expected one of {RUN_STATUSES}")
     row = _active(fold, event.run_id, place)
     ended_us = row["ended_us"] if event.ended_us is None else event.ended_us
     fold.rows.update(tables.runs, row, status=event.status, ended_us=ended_us)
+    liveness.find(event.run_id, fold)
 
 
 def deleted(event: RunDeleted, fold: Fold, place: Place) -> None:

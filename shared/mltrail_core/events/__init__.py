@@ -25,6 +25,7 @@ from mltrail_core.events.experiment import (
     ExperimentTagDeleted,
     ExperimentTagSet,
 )
+from mltrail_core.events.liveness import RunLost, RunReturned
 from mltrail_core.events.model import (
     LoggedModelCreated,
     LoggedModelDeleted,
@@ -91,6 +92,8 @@ Event = (
     | MetricsLogged
     | RunDeleted
     | RunRestored
+    | RunLost
+    | RunReturned
     | DatasetInputLogged
     | ModelInputLogged
     | ModelOutputLogged
@@ -181,8 +184,10 @@ __all__ = [
     "RegisteredModelTagSet",
     "RunCreated",
     "RunDeleted",
+    "RunLost",
     "RunRenamed",
     "RunRestored",
+    "RunReturned",
     "RunStatusChanged",
     "StageChanged",
     "TagDeleted",

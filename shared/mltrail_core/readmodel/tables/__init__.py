@@ -20,6 +20,9 @@ from mltrail_core.readmodel.tables.experiments import (
     experiment_tags,
     experiments,
 )
+from mltrail_core.readmodel.tables.liveness import (
+    lost_runs,
+)
 from mltrail_core.readmodel.tables.logged_models import (
     deleted_logged_models,
     logged_model_metrics,
@@ -84,6 +87,7 @@ __all__ = [
     "logged_model_params",
     "logged_model_tags",
     "logged_models",
+    "lost_runs",
     "metric_blocks",
     "metric_summaries",
     "model_inputs",
