@@ -1,0 +1,85 @@
+"""`python -m tests.benchmarks [ROWS …] [--peers …] [--quick]`: starts the peers one by one, and prints tables."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from tests.benchmarks import client_rows, http_rows, native_rows, start_rows
+from tests.benchmarks.load import driver
+from tests.benchmarks.peers import PEERS, Blueprint
+from tests.benchmarks.results import Result, table
+from tests.benchmarks.shapes import FULL, QUICK, RUN_METRICS, RUN_PARAMS, RUN_TAGS, Sizes
+
+ROWS = {"client": client_rows.measure, "http": http_rows.measure, "native": native_rows.measure}
+START = "start"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure what the arguments ask for, and print a table for each family of rows.
+
+    Raises:
+        WrongAnswer: a peer answered something else than what was logged.
+        ServerFailed: a peer did not start.
+    """
+    options = _parser().parse_args(arguments)
+    sizes = QUICK if options.quick else FULL
+    if options.native_s is not None:
+        sizes = replace(sizes, native_s=options.native_s)
+    print(_heading(sizes))
+    results: dict[str, list[Result]] = {name: [] for name in options.rows or (*ROWS, START)}
+    for peer in options.peers or (["folder", "canned"] if options.quick else list(PEERS)):
+        with PEERS[peer]() as blueprint:
+            print(f"- {blueprint.name}: acknowledges after {blueprint.ack}", flush=True)
+            for family, result in _measured(list(results), blueprint, sizes):
+                results[family].append(result)
+                print(f"    {result.row}: {result.value:.4g} {result.unit}", file=sys.stderr, flush=True)
+    for family, found in results.items():
+        print(f"\n### {family}\n\n{table(found)}")
+
+
+def _measured(families: Sequence[str], blueprint: Blueprint, sizes: Sizes) -> Iterator[tuple[str, Result]]:
+    """Give the rows of one peer: those of starting on data that is empty still, then the others on one server."""
+    if START in families:
+        yield from ((START, result) for result in start_rows.measure(blueprint, sizes.starts))
+    others = [family for family in families if family != START]
+    if others:
+        with blueprint.running() as peer:
+            for family in others:
+                yield from ((family, result) for result in ROWS[family](peer, sizes))
+
+
+def _heading(sizes: Sizes) -> str:
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} × {_processor()}, load {os.getloadavg()[0]:.1f} at "
+        f"the start, Python {platform.python_version()}, HTTP by {driver()}. Runs have {RUN_METRICS} metrics, "
+        f"{RUN_PARAMS} params and {RUN_TAGS} tags; {sizes.native_s:g} s for each native row. A ratio says how many "
+        "times as good the first column is.\n"
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROWS", choices=[[], *ROWS, START], help="families; all by default")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), help="all by default")
+    parser.add_argument("--quick", action="store_true", help="check that it runs and that answers are right")
+    parser.add_argument("--native-s", type=float, help="seconds of each native row")
+    return parser
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

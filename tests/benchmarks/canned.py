@@ -1,0 +1,124 @@
+"""The server that does nothing: it answers MLflow's client from memory, at once, with bodies of the right size.
+
+What a client needs against it is the client's own cost, which no server can beat: the floor. Started as
+`python -m tests.benchmarks.canned PORT`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from urllib.parse import parse_qs, urlsplit
+
+from tests.benchmarks.shapes import START_MS, metric_value, metrics_of_run, params_of_run, tags_of_run
+
+RUN_ID = "0" * 32
+_PREFIX = "/api/2.0/mlflow/"
+
+
+class CannedProtocol(asyncio.Protocol):
+    """One connection: finds the end of each request and sends what belongs to its path."""
+
+    def __init__(self) -> None:
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is complete."""
+        assert self._transport is not None
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head = self._received[:end]
+            size = _content_length(head)
+            if len(self._received) < end + 4 + size:
+                return
+            body = self._received[end + 4 : end + 4 + size]
+            self._received = self._received[end + 4 + size :]
+            answer = _answer(head.split(b" ", 2)[1].decode(), body)
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+                % (len(answer), answer)
+            )
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return 0
+
+
+_kept: dict[tuple[str, int], bytes] = {}
+
+
+def _answer(target: str, body: bytes) -> bytes:
+    url = urlsplit(target)
+    match url.path.removeprefix(_PREFIX):
+        case "runs/search":
+            return _once("search", int(json.loads(body)["max_results"]))
+        case "runs/create":
+            return _once("run", 1)
+        case "metrics/get-history":
+            return _once("history", int(parse_qs(url.query)["metric_key"][0].rpartition("_")[2]))
+        case "experiments/create":
+            return b'{"experiment_id": "1"}'
+        case _:
+            return b"{}"
+
+
+def _once(kind: str, count: int) -> bytes:
+    """Return the body of an answer, made at its first use."""
+    if (kind, count) not in _kept:
+        made: dict[str, object]
+        if kind == "history":
+            made = {"metrics": [_metric(f"history_{count}", metric_value(n), n) for n in range(count)]}
+        elif kind == "run":
+            made = {"run": _run(0)}
+        else:
+            made = {"runs": [_run(n) for n in range(count)]}
+        _kept[kind, count] = json.dumps(made).encode()
+    return _kept[kind, count]
+
+
+def _metric(key: str, value: float, step: int) -> dict[str, object]:
+    return {"key": key, "value": value, "timestamp": START_MS + step, "step": step}
+
+
+def _run(number: int) -> dict[str, object]:
+    run_id = f"{number:032x}"
+    info = {
+        "run_uuid": run_id,
+        "experiment_id": "1",
+        "run_name": f"run {number}",
+        "user_id": "benchmark",
+        "status": "RUNNING",
+        "start_time": START_MS,
+        "artifact_uri": f"mlflow-artifacts:/1/{run_id}/artifacts",
+        "lifecycle_stage": "active",
+        "run_id": run_id,
+    }
+    data = {
+        "metrics": [_metric(key, value, 0) for key, value in metrics_of_run(number)],
+        "params": [{"key": key, "value": value} for key, value in params_of_run(number)],
+        "tags": [{"key": key, "value": value} for key, value in tags_of_run(number)],
+    }
+    return {"info": info, "data": data, "inputs": {}, "outputs": {}}
+
+
+async def serve(port: int) -> None:
+    """Answer on a port until the process ends."""
+    server = await asyncio.get_running_loop().create_server(CannedProtocol, "127.0.0.1", port)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(int(sys.argv[1])))

@@ -1,0 +1,50 @@
+"""How many requests a second a server answers when many clients ask at once, and what each costs it in CPU time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+
+from mlflow.tracking import MlflowClient
+
+from tests.benchmarks.load import NUMBER, drive
+from tests.benchmarks.peers import CANNED, Peer
+from tests.benchmarks.processes import cpu_s
+from tests.benchmarks.results import Result, check
+from tests.benchmarks.shapes import START_MS, Sizes
+from tests.benchmarks.whole_runs import create_whole_run
+
+_PREFIX = "/api/2.0/mlflow/"
+LOGGING_CONNECTIONS, SEARCHING_CONNECTIONS = 16, 4
+
+
+def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
+    """Give the HTTP rows of one peer."""
+    client = MlflowClient(peer.url, registry_uri=peer.url)
+    experiment_id = client.create_experiment("http rows")
+    run_id = client.create_run(experiment_id).info.run_id
+    metric = {"run_id": run_id, "key": "loss", "value": 0.5, "timestamp": START_MS, "step": NUMBER}
+    body = json.dumps(metric).replace(f'"{NUMBER}"', NUMBER)
+    row = f"log-metric, {LOGGING_CONNECTIONS} connections"
+    answered = yield from _load(peer, row, "runs/log-metric", body, LOGGING_CONNECTIONS, sizes)
+    if peer.name != CANNED:
+        points = len(client.get_metric_history(run_id, "loss"))
+        # A request that was under way when the time was over is logged and not counted.
+        check(answered <= points <= answered + LOGGING_CONNECTIONS, peer.name, f"{points} of {answered} were logged")
+    for number in range(sizes.runs):
+        create_whole_run(client, experiment_id, number)
+    search = {"experiment_ids": [experiment_id], "max_results": sizes.small_page}
+    row = f"search of {sizes.small_page:,} of {sizes.runs:,} runs, {SEARCHING_CONNECTIONS} connections"
+    yield from _load(peer, row, "runs/search", json.dumps(search), SEARCHING_CONNECTIONS, sizes)
+
+
+def _load(peer: Peer, row: str, path: str, body: str, connections: int, sizes: Sizes) -> Generator[Result, None, int]:
+    """Give the rows of one burst, and return how many requests were answered."""
+    used_s = cpu_s([peer.group])
+    load = drive(peer.url + _PREFIX + path, body, connections=connections, duration_s=sizes.http_s)
+    used_s = cpu_s([peer.group]) - used_s
+    check(load.failed == 0 and load.requests > 0, peer.name, f"{load.failed} of {load.requests} requests failed")
+    yield Result(row, peer.name, load.rate, "req/s", is_rate=True)
+    yield Result(f"{row}: p50", peer.name, load.p50_ms, "ms")
+    yield Result(f"{row}: CPU of the server", peer.name, used_s / load.requests * 1000, "ms/req")
+    return load.requests

@@ -1,0 +1,70 @@
+"""The data that every peer is given: how many runs, points, keys and connections, and what a run looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUN_METRICS, RUN_PARAMS, RUN_TAGS = 40, 20, 5
+"""Of each run that is created and searched."""
+START_MS = 1_700_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of each is done; the quick form checks results, so it does little of everything."""
+
+    calls: int = 200
+    batches: int = 20
+    batch_points: int = 1000
+    runs: int = 1000
+    history_points: int = 100_000
+    searches: int = 10
+    http_s: float = 10.0
+    native_s: float = 60.0
+    native_works: tuple[tuple[str, str], ...] = (
+        ("narrow", "series"),
+        ("narrow", "calls"),
+        ("wide", "series"),
+        ("wide", "calls"),
+    )
+    starts: int = 3
+
+    @property
+    def small_page(self) -> int:
+        """How many runs the smaller search asks for."""
+        return min(100, self.runs // 2)
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    calls=5,
+    batches=2,
+    batch_points=100,
+    runs=6,
+    history_points=300,
+    searches=1,
+    http_s=0.3,
+    native_s=0.3,
+    native_works=(("narrow", "calls"), ("wide", "series")),
+    starts=1,
+)
+
+
+def metric_value(number: int) -> float:
+    """Return the value that point `number` of any series has."""
+    return (number * 37 % 1000) / 1000
+
+
+def metrics_of_run(run: int) -> list[tuple[str, float]]:
+    """Return key and value of the metrics of run `run`."""
+    return [(f"metric_{n:02}", metric_value(run + n)) for n in range(RUN_METRICS)]
+
+
+def params_of_run(run: int) -> list[tuple[str, str]]:
+    """Return key and value of the params of run `run`."""
+    return [(f"param_{n:02}", f"value {run % 7 + n}") for n in range(RUN_PARAMS)]
+
+
+def tags_of_run(run: int) -> list[tuple[str, str]]:
+    """Return key and value of the tags of run `run`."""
+    return [(f"tag_{n}", f"text {run % 5 + n}") for n in range(RUN_TAGS)]

@@ -1,0 +1,14 @@
+"""The quick form runs and its answers are right; how long anything takes is no test's business."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks.__main__ import main
+
+
+def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--quick"])
+    printed = capsys.readouterr().out
+    for work in ("log_metric, p50", "log-metric, 16 connections", "to the read model", "memory when idle"):
+        assert work in printed
