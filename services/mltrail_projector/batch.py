@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, null, update
 
 from mltrail_core.errors import Invalid
 from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, RunStatusChanged, TagSet
@@ -102,12 +102,31 @@ def _flush(fold: Fold, decoded: Sequence[Decoded]) -> None:
 def _move_position(connection: Connection, entries: Sequence[LogEntry]) -> None:
     first, last = entries[0], entries[-1]
     moved = connection.execute(
-        update(tables.positions)
-        .where(tables.positions.c.partition == first.partition, tables.positions.c.index == first.index - 1)
-        .values(index=last.index, leaf_hash=hash_of(last), appended_us=last.appended_us, halted=None)
+        _MOVE,
+        {
+            "of_partition": first.partition,
+            "old_index": first.index - 1,
+            "new_index": last.index,
+            "new_hash": hash_of(last),
+            "new_appended_us": last.appended_us,
+        },
     )
     if moved.rowcount != 1:
         raise PositionMoved(f"partition {first.partition} no longer stands at {first.index - 1}")
+
+
+_MOVE = (
+    update(tables.positions)
+    .where(tables.positions.c.partition == bindparam("of_partition"))
+    .where(tables.positions.c["index"] == bindparam("old_index"))
+    .values(
+        index=bindparam("new_index"),
+        leaf_hash=bindparam("new_hash"),
+        appended_us=bindparam("new_appended_us"),
+        halted=null(),
+    )
+)
+"""Made once, as the statements of `Rows`."""
 
 
 def hash_of(entry: LogEntry) -> bytes:

@@ -7,9 +7,11 @@ from nothing, which is how golden decisions are tested.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Table, and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 Value = str | int | float | bool | bytes | None
@@ -37,7 +39,7 @@ class Rows:
 
     def put(self, table: Table, row: Row) -> None:
         """Insert the row, or replace the one that has its primary key."""
-        key = tuple(row[column.name] for column in table.primary_key)
+        key = tuple(row[name] for name in _key_names(table))
         self._known[table][key] = row
         self._changed[table].add(key)
 
@@ -58,12 +60,12 @@ class Rows:
             known[key] = None
         if self._connection is None:
             return
-        columns = list(table.primary_key)
+        names = _key_names(table)
         for some in _in_groups(unknown, _LOOKUP_ROWS):
-            condition = columns[0].in_([key[0] for key in some]) if len(columns) == 1 else tuple_(*columns).in_(some)
-            for found in self._connection.execute(select(table).where(condition)).mappings():
+            keys = [key[0] if len(names) == 1 else key for key in some]
+            for found in self._connection.execute(_lookup(table), {"keys": keys}).mappings():
                 row = dict(found)
-                known[tuple(row[column.name] for column in columns)] = row
+                known[tuple(row[name] for name in names)] = row
 
     def select(self, table: Table, **values: Value) -> list[Row]:
         """Return all rows whose columns have these values, as the transaction would leave them, in no order."""
@@ -103,12 +105,11 @@ class Rows:
             gone = [key for key in keys if known[key] is None]
             kept = [row for key in keys if (row := known[key]) is not None]
             if gone:
-                columns = list(table.primary_key)
-                condition = and_(*(column == bindparam(f"key_{n}") for n, column in enumerate(columns)))
                 removals = [{f"key_{n}": value for n, value in enumerate(key)} for key in gone]
-                self._connection.execute(delete(table).where(condition), removals)
+                self._connection.execute(_removal(table), removals)
             if kept:
-                self._upsert(table, kept)
+                upsert = _upsert(table, self._connection.dialect.name)
+                self._connection.execute(upsert, [dict(row) for row in kept])
         self._changed.clear()
 
     def changes(self) -> Iterator[tuple[Table, Row | None]]:
@@ -117,18 +118,37 @@ class Rows:
             for key in sorted(keys, key=repr):
                 yield table, self._known[table][key]
 
-    def _upsert(self, table: Table, rows: Sequence[Row]) -> None:
-        assert self._connection is not None
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table)
-        others = [column.name for column in table.columns if not column.primary_key]
-        if others:
-            statement = statement.on_conflict_do_update(
-                index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in others}
-            )
-        else:
-            statement = statement.on_conflict_do_nothing()
-        self._connection.execute(statement, [dict(row) for row in rows])
+
+# Statements are made once for each table: making one costs several times what SQLite needs to perform it, and a
+# transaction of a single record, which somebody waits for, performs a dozen.
+
+
+@cache
+def _key_names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key)
+
+
+@cache
+def _lookup(table: Table) -> Select[Any]:  # of whatever columns the table has
+    columns = list(table.primary_key)
+    subject = columns[0] if len(columns) == 1 else tuple_(*columns)
+    return select(table).where(subject.in_(bindparam("keys", expanding=True)))
+
+
+@cache
+def _removal(table: Table) -> Delete:
+    return delete(table).where(and_(*(column == bindparam(f"key_{n}") for n, column in enumerate(table.primary_key))))
+
+
+@cache
+def _upsert(table: Table, dialect_name: str) -> Insert:
+    statement = postgresql.insert(table) if dialect_name == "postgresql" else sqlite.insert(table)
+    others = [column.name for column in table.columns if not column.primary_key]
+    if not others:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in others}
+    )
 
 
 def _equal(table: Table, values: Mapping[str, Value]) -> list[ColumnElement[bool]]:
