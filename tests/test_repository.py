@@ -93,12 +93,18 @@ def test_every_setting_of_the_sdk_is_documented_with_its_default() -> None:
         "`MLTRAIL_TOKEN`": "none",
         "`MLTRAIL_EXPERIMENT`": f"`{settings.experiment}`",
         "`MLTRAIL_RUN_ID`": "none",
+        "`MLTRAIL_DURABILITY`": f"`{settings.durability}`",
+        "`MLTRAIL_OFFLINE`": f"`{settings.is_offline}`",
+        "`MLTRAIL_SPOOL`": "`~/.local/state/mltrail/spool`",
         "`flush_interval_s`": f"`{settings.flush_interval_s}`",
         "`exit_timeout_s`": f"`{settings.exit_timeout_s}`",
         "`block_timeout_s`": f"`{settings.block_timeout_s}`",
+        "`when_full`": f"`{settings.when_full}`",
+        "`max_spool_bytes`": f"`{settings.max_spool_bytes}`",
     }
     assert {name: row["default"] for name, row in rows.items()} == defaults
     assert Path("./mltrail-data").absolute() == Path(settings.destination.address)
+    assert settings.spool_places[0] == Path.home() / ".local/state/mltrail/spool"
 
 
 def test_the_code_reads_no_variable_that_is_not_documented() -> None:

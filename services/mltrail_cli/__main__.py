@@ -19,6 +19,7 @@ _MODULE_OF = {
     "artifacts": "mltrail_cli.artifacts",
     "log": "mltrail_cli.log",
     "rebuild": "mltrail_cli.rebuilding",
+    "sync": "mltrail_cli.sync",
     "import": "mltrail_cli.importing.command",
     "tokens": "mltrail_cli.tokens",
 }

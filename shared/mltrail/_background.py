@@ -17,13 +17,13 @@ _IDLE_S = 0.5
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """Something to do for a run before its end: `attempt` is called until it does not raise `Unavailable`."""
+    """Something to do for a run: `attempt` is called until it does not raise `Unavailable`."""
 
     stream: Stream
     what: str
     attempt: Callable[[], None]
-    discard: Callable[[], None] = lambda: None
-    """Called once, however the task ended."""
+    outlives_run: bool = False
+    """Whether it goes on after the end of its run."""
     failures: int = 0
     not_before: float = 0.0
 
@@ -58,14 +58,13 @@ class Background:
             return self._changed.wait_for(lambda: not self._left(stream), timeout_s)
 
     def give_up(self, stream: Stream) -> None:
-        """Drop the tasks of `stream` that are not begun, and count each as a loss."""
+        """Drop the tasks that make no sense after the end of `stream`, and count each as a loss."""
         with self._changed:
-            dropped = [task for task in self._tasks if task.stream is stream]
-            self._tasks = [task for task in self._tasks if task.stream is not stream]
+            dropped = [task for task in self._tasks if task.stream is stream and not task.outlives_run]
+            self._tasks = [task for task in self._tasks if task not in dropped]
             self._changed.notify_all()
         for task in dropped:
-            self._losses.add("artifacts not stored in time", detail=task.what)
-            task.discard()
+            self._losses.add("tags not known in time", detail=task.what)
 
     def stop_waiting(self) -> None:
         """Let `step` return at once from now on when nothing is due."""
@@ -95,8 +94,6 @@ class Background:
                 if not is_done:
                     self._tasks.append(task)
                 self._changed.notify_all()
-            if is_done:
-                task.discard()
         return 0.0
 
     def _left(self, stream: Stream | None) -> bool:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mltrail._losses import Losses
-from mltrail._stream import Sized, Stream
+from mltrail._settings import WhenFull
+from mltrail._stream import Outgoing, Sized, Stream, Upload
 from mltrail_core.events import ExperimentEnsured, RunStatusChanged
 from mltrail_core.record import GOOD_RECORD_BYTES
 
@@ -41,12 +42,21 @@ class Ensure:
     event: ExperimentEnsured
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """An artifact whose copy is made and whose upload must not be forgotten."""
+
+    upload: Upload
+
+
 @dataclass(slots=True, eq=False)
 class Flush:
-    """A question: which record is the last that holds what was said before this? `position` is set before `packed`."""
+    """A question: which record is the last that holds what was said before this? `packed` is set last."""
 
     packed: threading.Event = field(default_factory=threading.Event)
     position: int = 0
+    is_kept: bool = False
+    """Whether all that was packed with it is in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,14 @@ class Close:
     flush: Flush
 
 
-Item = Said | Ensure | Flush | Close
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A record of a producer of its own."""
+
+    outgoing: Outgoing
+
+
+Item = Said | Ensure | Frozen | Keep | Flush | Close
 
 
 class Buffer:
@@ -69,6 +86,7 @@ class Buffer:
         *,
         max_points: int,
         max_bytes: int,
+        when_full: WhenFull,
         block_timeout_s: float,
         attend: Callable[[], None],
         wake: Callable[[], None],
@@ -76,10 +94,10 @@ class Buffer:
     ) -> None:
         self.points: deque[Point] = deque()
         self.mark = 0
-        """From so many points on a caller must ask `admits_point`; 0 while nobody packs, as after a fork."""
+        """From so many points on a caller must ask `admits_points`; 0 while nobody packs, as after a fork."""
         self._max_points = max_points
         self._max_bytes = max_bytes
-        self._block_timeout_s = block_timeout_s
+        self._block_timeout_s = block_timeout_s if when_full == "block" else 0.0
         self._attend = attend
         self._wake = wake
         self._losses = losses
@@ -102,15 +120,15 @@ class Buffer:
         """Let callers append without asking: somebody packs now."""
         self.mark = min(WAKE_POINTS, self._max_points)
 
-    def admits_point(self) -> bool:
-        """Return whether another point may be appended; wait for room a bounded time, then count a loss."""
+    def admits_points(self, count: int) -> bool:
+        """Return whether more points may be appended; wait for room a bounded time, then count the loss of `count`."""
         self._attend()
         self._wake()
         if len(self.points) < self._max_points:
             return True
         if self._wait_for(lambda: len(self.points) < self._max_points):
             return True
-        self._losses.add("points dropped, the buffer is full")
+        self._losses.add("points dropped, the buffer is full", count)
         return False
 
     def put(self, item: Item) -> bool:

@@ -19,6 +19,7 @@ from mltrail._settings import (
     DEFAULT_BLOCK_TIMEOUT_S,
     DEFAULT_EXIT_TIMEOUT_S,
     DEFAULT_FLUSH_INTERVAL_S,
+    MAX_SPOOL_BYTES,
     Destination,
     read_settings,
 )
@@ -41,6 +42,11 @@ def init(
     flush_interval_s: float = DEFAULT_FLUSH_INTERVAL_S,
     exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
     block_timeout_s: float = DEFAULT_BLOCK_TIMEOUT_S,
+    when_full: str = "block",
+    durability: str | None = None,
+    offline: bool | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    max_spool_bytes: int = MAX_SPOOL_BYTES,
 ) -> None:
     """Say where runs that start from now on are sent to; prints it once, and how to see them.
 
@@ -51,13 +57,21 @@ def init(
             None takes $MLTRAIL_URI, else ./mltrail-data.
         token: the API token that a server is shown; None takes $MLTRAIL_TOKEN, else none is.
         experiment: the experiment of runs that name none; None takes $MLTRAIL_EXPERIMENT, else Default.
-        flush_interval_s: what a call logs leaves at most this much later.
+        flush_interval_s: what a call logs is on the disk at most this much later; a SIGKILL loses no more.
         exit_timeout_s: the longest that the end of a run, or of the process, waits for a server.
         block_timeout_s: the longest that a call waits when the buffer is full; then it drops, and says so.
+        when_full: `block`, or `drop` to wait for nothing. The buffer is full only when the spool can't be written.
+        durability: `sync` for calls that return once what they logged is on the disk, after an fsync; None takes
+            $MLTRAIL_DURABILITY, else `batch`: within flush_interval_s.
+        offline: send nothing, keep all in the spool until `mltrail sync`; None takes $MLTRAIL_OFFLINE, else False. A
+            folder needs nobody to be reached, so it makes no difference there.
+        spool: the folder for what no server has acknowledged; None takes $MLTRAIL_SPOOL, else the user's state folder.
+        max_spool_bytes: the most that this process puts there.
 
     Raises:
-        ValueError: the URI is of no known kind, or the token can't be sent.
-        MltrailError: the folder can't hold a log; the message says why.
+        ValueError: the URI is of no known kind, the token can't be sent, or an argument is not one of the known words.
+        MltrailError: the folder can't hold a log, or there is no place for the spool of an offline session; the
+            message says why.
     """
     settings = read_settings(
         os.environ,
@@ -67,6 +81,11 @@ def init(
         flush_interval_s=flush_interval_s,
         exit_timeout_s=exit_timeout_s,
         block_timeout_s=block_timeout_s,
+        when_full=when_full,
+        durability=durability,
+        offline=offline,
+        spool=None if spool is None else Path(spool),
+        max_spool_bytes=max_spool_bytes,
     )
     from mltrail._session import Session  # loads NumPy, which `import mltrail` should not wait for
 
@@ -77,7 +96,7 @@ def init(
         lifecycle.watch(session)
         lifecycle.renew_in_child(_renew_lock)
         if previous is None or previous.settings.destination != settings.destination:
-            print(_where(settings.destination), file=sys.stderr)
+            print(_offline(session) if settings.is_offline else _where(settings.destination), file=sys.stderr)
     if previous is not None and not previous.has_open_runs:
         previous.close(previous.settings.exit_timeout_s)
         lifecycle.unwatch(previous)
@@ -235,6 +254,11 @@ def _deactivate(run: Run) -> None:
     with _lock:
         if run in _open_runs:
             _open_runs.remove(run)
+
+
+def _offline(session: Session) -> str:
+    path, shown = session.spool.path, session.settings.destination.shown
+    return f"mltrail: offline, all is kept in {path}; send it to {shown} with: mltrail sync {path and path.parent}"
 
 
 def _where(destination: Destination) -> str:

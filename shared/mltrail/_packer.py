@@ -1,4 +1,4 @@
-"""The packing thread: takes what was said from the buffer, puts points into columns and freezes records."""
+"""The packing thread: takes what was said from the buffer, freezes records with points in columns, spools them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mltrail._buffer import Buffer, Close, Ensure, Flush, Item, Point, Said
+from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Point, Said
 from mltrail._losses import Losses
 from mltrail._outbox import Outbox
-from mltrail._stream import Outgoing, Sized, Stream
+from mltrail._spool import Spool
+from mltrail._stream import Outgoing, Sized, Stream, Upload
 from mltrail_core.clock import now_us
 from mltrail_core.metric_block import MetricBlock
 
@@ -20,10 +21,11 @@ _FULL_OUTBOX_PAUSE_S = 0.05
 
 
 class Packer:
-    """Moves from buffer to outbox; one thread calls `step`."""
+    """Moves from buffer through the spool to the outbox; one thread calls `step`."""
 
-    def __init__(self, buffer: Buffer, outbox: Outbox, losses: Losses, interval_s: float) -> None:
+    def __init__(self, buffer: Buffer, spool: Spool, outbox: Outbox, losses: Losses, interval_s: float) -> None:
         self._buffer = buffer
+        self._spool = spool
         self._outbox = outbox
         self._losses = losses
         self._interval_s = interval_s
@@ -34,7 +36,7 @@ class Packer:
         Points are taken before items, and items are packed before points: so a point never precedes the creation of its
         run, whatever was appended in between.
         """
-        if not self._outbox.has_room():
+        if not (self._outbox.has_room() or self._spool.takes_records):
             return _FULL_OUTBOX_PAUSE_S
         points = self._buffer.take_points(BLOCK_POINTS)
         items = self._buffer.take_items()
@@ -43,19 +45,30 @@ class Packer:
             points += self._buffer.take_points(len(self._buffer.points))
         if points or items:
             self._pack(points, items)
+        else:
+            self.tidy()
         return 0.0 if len(points) >= BLOCK_POINTS else self._interval_s
+
+    def tidy(self) -> None:
+        """Let the spool forget what the log has acknowledged."""
+        self._keep((), ())
 
     def _pack(self, points: Sequence[Point], items: Sequence[Item]) -> None:
         said: dict[Stream, list[Sized]] = {}
         closes: list[Close] = []
         flushes: list[Flush] = []
         outgoing: list[Outgoing] = []
+        uploads: list[Upload] = []
         for item in items:
             match item:
                 case Said(stream, sized):
                     said.setdefault(stream, []).append(sized)
                 case Ensure(stream, event):
                     outgoing.append(stream.ensure_experiment(event))
+                case Frozen(record):
+                    outgoing.append(record)
+                case Keep(upload):
+                    uploads.append(upload)
                 case Close():
                     closes.append(item)
                 case Flush():
@@ -66,11 +79,7 @@ class Packer:
             closing = {close.stream for close in closes}
             for stream, sized_events in said.items():
                 if stream.is_closed:
-                    self._losses.add(
-                        "params, tags or points dropped, their run had ended",
-                        sum(max(1, sized.point_count) for sized in sized_events),
-                        detail=f"run {stream.run_id}",
-                    )
+                    outgoing.extend(self._after_close(stream, sized_events))
                 elif stream not in closing:
                     outgoing.extend(stream.cut(sized_events))
             for close in closes:
@@ -78,10 +87,30 @@ class Packer:
                     outgoing.extend(close.stream.close(said.get(close.stream, []), close.status))
         finally:
             # Also after a fault: numbers that were given out must arrive, and nobody may wait for what never comes.
-            position = self._outbox.put(outgoing)
+            first_id = self._keep(outgoing, uploads)
+            position = self._outbox.put(outgoing, first_id)
             for flush in (*flushes, *(close.flush for close in closes)):
                 flush.position = position
+                flush.is_kept = first_id > 0 or not outgoing
                 flush.packed.set()
+
+    def _keep(self, outgoing: Sequence[Outgoing], uploads: Sequence[Upload]) -> int:
+        settled = self._outbox.take_settled()
+        return self._spool.write(
+            outgoing,
+            acknowledged=settled.acknowledged,
+            refused=settled.refused,
+            uploads=uploads,
+            stored=settled.stored,
+        )
+
+    def _after_close(self, stream: Stream, said: Sequence[Sized]) -> Iterable[Outgoing]:
+        late = [sized for sized in said if sized.upload]
+        lost = sum(max(1, sized.point_count) for sized in said if not sized.upload)
+        if lost:
+            what = "params, tags or points dropped, their run had ended"
+            self._losses.add(what, lost, detail=f"run {stream.run_id}")
+        return stream.after_close(late)
 
 
 def blocks_of(points: Sequence[Point]) -> Iterable[tuple[Stream, Sized]]:

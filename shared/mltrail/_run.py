@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
@@ -20,7 +20,7 @@ from mltrail._arguments import (
     step_of,
     tag_value,
 )
-from mltrail._buffer import Point, Said
+from mltrail._buffer import Point
 from mltrail._losses import Losses
 from mltrail._stream import Sized, Stream
 from mltrail._uploads import files_below
@@ -41,6 +41,9 @@ class PointSink(Protocol):
 
     def append(self, point: Point, /) -> None:
         """Take a point."""
+
+    def extend(self, points: Iterable[Point], /) -> None:
+        """Take some points."""
 
     def __len__(self) -> int: ...
 
@@ -72,7 +75,7 @@ class Run:
         self._session = session
         self._stream = stream
         self._buffer = session.buffer
-        self._points: PointSink = session.buffer.points
+        self._points: PointSink = session.points()
         self._on_end = on_end
         self._is_ended = False
 
@@ -96,7 +99,7 @@ class Run:
         if type(key) is not str or key not in _known_keys:
             key = _learn(key)
         points = self._points
-        if len(points) >= self._buffer.mark and not self._buffer.admits_point():
+        if len(points) >= self._buffer.mark and not self._buffer.admits_points(1):
             return
         points.append((self._stream, key, value, step, time_ns()))
 
@@ -111,9 +114,8 @@ class Run:
             for key, value in metrics.items()
         ]
         points, stream, now_ns = self._points, self._stream, time_ns()
-        for key, value in checked:
-            if len(points) < self._buffer.mark or self._buffer.admits_point():
-                points.append((stream, key, value, step, now_ns))
+        if len(points) < self._buffer.mark or self._buffer.admits_points(len(checked)):
+            points.extend([(stream, key, value, step, now_ns) for key, value in checked])
 
     def log_series(self, key: str, steps: object, values: object, *, times_us: object = None) -> None:
         """Log many points of one metric at once; the arrays are copied before this returns.
@@ -207,7 +209,7 @@ class Run:
         return f"<mltrail.Run {self.id}{'' if self.name is None else f' {self.name!r}'}{' ended' * self._is_ended}>"
 
     def _say(self, sized: Sized) -> None:
-        self._buffer.put(Said(self._stream, sized))
+        self._session.say(self._stream, sized)
 
 
 class _AfterEnd:
@@ -218,7 +220,11 @@ class _AfterEnd:
         self._losses = losses
 
     def append(self, point: Point, /) -> None:
-        self._losses.add("points dropped, their run had ended", detail=f"run {self._run_id}, metric {point[1]!r}")
+        self.extend((point,))
+
+    def extend(self, points: Iterable[Point], /) -> None:
+        for point in points:
+            self._losses.add("points dropped, their run had ended", detail=f"run {self._run_id}, metric {point[1]!r}")
 
     def __len__(self) -> int:
         return 0

@@ -33,9 +33,13 @@ class Sender:
     def step(self) -> float:
         """Send one batch; return the seconds to pause before the next."""
         max_records = 1 if self._alone else BATCH_RECORDS
-        batch = self._outbox.wait_for_batch(max_records=max_records, max_bytes=BATCH_BYTES, timeout_s=_IDLE_S)
+        try:
+            batch = self._outbox.wait_for_batch(max_records=max_records, max_bytes=BATCH_BYTES, timeout_s=_IDLE_S)
+        except Unavailable as error:
+            return self._pause_after(error)
         if not batch:
             return 0.0
+        refused: str | None = None
         try:
             transport = self._transport()
         except Rejected as error:  # the fault is not the records': they are kept
@@ -50,12 +54,12 @@ class Sender:
             if len(batch) > 1:  # nothing was appended: find the one that is refused
                 self._alone = len(batch)
                 return 0.0
-            detail = f"run {batch[0].run_id}: {error}"
-            self._losses.add("records refused by the server", detail=detail)
+            refused = str(error)
+            self._losses.add("records refused by the server", detail=f"run {batch[0].run_id}: {error}")
         except Rejected as error:  # another log at this address, a token without the right: not the records' fault
             return self._pause_after(Unavailable(str(error), retry_after_s=_LONGEST_PAUSE_S))
         self._alone = max(0, self._alone - len(batch))
-        self._outbox.settle(len(batch))
+        self._outbox.settle(len(batch), refused=refused)
         if self._failures:
             logger.warning("mltrail: %s can be reached again, sending goes on", self._shown)
             self._failures = 0

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mltrail import _surroundings as surroundings
 from mltrail._background import Background, Task
-from mltrail._buffer import Buffer, Close, Ensure, Flush, Said
+from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Keep, Point, Said
+from mltrail._durable import DurablePoints
 from mltrail._losses import Losses, logger
 from mltrail._outbox import Outbox
 from mltrail._packer import Packer
+from mltrail._report import report_unsent
+from mltrail._resender import Resender
 from mltrail._sender import Sender
-from mltrail._settings import Settings
+from mltrail._settings import SEND_INTERVAL_S, Settings
+from mltrail._spool import About, Spool
 from mltrail._stream import Outgoing, Sized, Stream, Writer
 from mltrail._transport import Transport, open_transport
-from mltrail._uploads import Uploads
+from mltrail._uploads import upload_task
 from mltrail._worker import Worker
 from mltrail_core.clock import now_us
+from mltrail_core.errors import Unavailable
 from mltrail_core.events import Event, ExperimentEnsured, ProducerClosed, RunCreated, RunStatusChanged, TagSet
 from mltrail_core.ids import (
     CONTROL,
@@ -36,6 +41,8 @@ from mltrail_core.log import NewRecord
 from mltrail_core.record import Actor, Record, freeze_record
 
 _DEFAULT_EXPERIMENT = "Default"
+_LAST_STEPS_S = 1.0
+"""What the threads get to end in, past all patience: each ends after its present step."""
 
 
 class Session:
@@ -47,20 +54,33 @@ class Session:
         self.buffer = Buffer(
             max_points=settings.max_points,
             max_bytes=settings.max_buffer_bytes,
+            when_full=settings.when_full,
             block_timeout_s=settings.block_timeout_s,
             attend=self._ensure_running,
             wake=self._wake_packer,
             losses=self.losses,
         )
-        self.outbox = Outbox(settings.max_outbox_bytes)
-        self._uploads = Uploads(self._open_transport, self._say)
+        is_folder = settings.destination.kind == "folder"
+        self.spool = Spool(
+            settings.spool_places,
+            self._about,
+            keeps_records=not is_folder,  # a folder's log is on this machine itself
+            is_synchronous=settings.durability == "sync",
+            max_bytes=settings.max_spool_bytes,
+        )
+        self.outbox = Outbox(
+            settings.max_outbox_bytes, self.spool.read, send_interval_s=0.0 if is_folder else SEND_INTERVAL_S
+        )
         self._background = Background(self.losses)
         self._open_streams: list[Stream] = []
         self._inherited: list[Transport] = []
         """Of the parent processes: never used nor closed here, which would harm the parent's connections."""
         self._transport: Transport | None = None
         self._begin()
-        self._open_transport()
+        if settings.is_offline:
+            self.spool.open()
+        else:
+            self._open_transport()
 
     def _begin(self) -> None:
         settings = self.settings
@@ -70,11 +90,13 @@ class Session:
         self._is_closed = False
         self._is_out_of_patience = False
         self._experiment_ids: dict[str, ExperimentId] = {_DEFAULT_EXPERIMENT: DEFAULT_EXPERIMENT_ID}
-        packer = Packer(self.buffer, self.outbox, self.losses, settings.flush_interval_s)
+        self._packer = Packer(self.buffer, self.spool, self.outbox, self.losses, settings.flush_interval_s)
         sender = Sender(self.outbox, self._open_transport, self.losses, settings.destination.shown)
-        self._packing = Worker("mltrail-pack", packer.step, self.losses)
+        self._packing = Worker("mltrail-pack", self._packer.step, self.losses)
         self._sending = Worker("mltrail-send", sender.step, self.losses)
         self._doing = Worker("mltrail-background", self._background.step, self.losses)
+        self._resender = Resender(settings.spool_places, settings.destination, lambda: self.outbox.settled > 0)
+        self._resending = Worker("mltrail-resend", self._resender.step, self.losses)
 
     def begin_again_in_child(self) -> None:
         """Become a session of a forked process: nothing of the parent's is sent, its runs go on under new producers."""
@@ -84,7 +106,8 @@ class Session:
         self.losses.begin_again_in_child()
         self.outbox.begin_again_in_child()
         self._background.begin_again_in_child()
-        self._uploads.begin_again_in_child()
+        self.spool.begin_again_in_child()
+        self._resender.begin_again_in_child()
         self._begin()
         for stream in self._open_streams:
             stream.begin_again_in_child(self._writer)
@@ -115,6 +138,7 @@ class Session:
         self._say(stream, Sized(created, 400))
         self._packing.wake()  # so that other processes, which are told its id, find the run
         self._open(stream)
+        self._settle_if_durable()
         return stream
 
     def join_run(self, run_id: str, *, resume: bool) -> Stream:
@@ -149,19 +173,49 @@ class Session:
         producer = new_producer_id()
         record = Record(CONTROL, producer, 1, Actor(self._writer.user), (*events, ProducerClosed(now_us(), 1)))
         frozen = freeze_record(record)
-        self._ensure_running()
-        self.outbox.put([Outgoing(NewRecord(CONTROL, frozen), RunId("(registry)"), len(events), 0)])
+        self.buffer.put(Frozen(Outgoing(NewRecord(CONTROL, frozen), RunId("(registry)"), len(events), 0)))
+        self._settle_if_durable()
         return producer
+
+    def say(self, stream: Stream, sized: Sized) -> None:
+        """Put an event on its way; with `durability="sync"` it is kept when this returns."""
+        if self._say(stream, sized):
+            self._settle_if_durable()
+
+    def points(self) -> deque[Point] | DurablePoints:
+        """Return what takes the points of runs."""
+        if self.settings.durability == "sync":
+            return DurablePoints(self.buffer.points, self.settle)
+        return self.buffer.points
+
+    def settle(self) -> None:
+        """Return once all that was said before is on the disk; when the disk fails, say so and return all the same."""
+        self._ensure_running()
+        flush = Flush()
+        self.buffer.put(flush)
+        deadline = time.monotonic() + self.settings.exit_timeout_s
+        is_kept = flush.packed.wait(self.settings.exit_timeout_s) and flush.is_kept
+        if not is_kept and not (flush.packed.is_set() and self.outbox.wait_settled(flush.position, deadline)):
+            self.losses.add("calls that returned before their data was on the disk")
+
+    def _settle_if_durable(self) -> None:
+        if self.settings.durability == "sync":
+            self.settle()
 
     def upload(self, stream: Stream, file: Path, path: str) -> None:
         """Copy the file and store it in the background; one that can't be read is counted as lost."""
         try:
-            task = self._uploads.task(stream, file, path)
-        except OSError as error:
+            upload, task = upload_task(
+                self.spool, stream, file, path, self._open_transport, lambda sized: self._say(stream, sized)
+            )
+        except (OSError, Unavailable) as error:
             self.losses.add("artifacts that could not be copied", detail=f"{path!r}: {error}")
             return
         self._ensure_running()
-        self._background.add(task)
+        self.buffer.put(Keep(upload))
+        if not self.settings.is_offline:
+            self._background.add(task)
+        self._settle_if_durable()
 
     def end_stream(self, stream: Stream, status: str | None) -> None:
         """Send the end of a stream, after its artifacts, and wait until it has arrived, at most `exit_timeout_s`."""
@@ -178,15 +232,15 @@ class Session:
             )
 
     def flush(self, stream: Stream | None, deadline: float) -> bool:
-        """Return True once all that was said before is durable, False at `deadline` (time.monotonic)."""
-        if not self._background.wait_done(stream, deadline):
-            return False
+        """Return True once all that was said before is durable on the other side (when this session is offline: in the
+        spool), False at `deadline` (time.monotonic)."""
+        is_done = self._background.wait_done(stream, deadline)
         flush = Flush()
         self.buffer.put(flush)
-        return self._wait(flush, deadline)
+        return self._wait(flush, deadline) and is_done
 
     def close(self, timeout_s: float, status: str | None = None) -> None:
-        """End what is open here, send all, and stop; what can't be sent within `timeout_s` is said and lost.
+        """End what is open here, send all, and stop; what can't be sent within `timeout_s` stays in the spool.
 
         Args:
             timeout_s: cut to a second when the end of a run has already waited in vain.
@@ -201,15 +255,22 @@ class Session:
             for stream in list(self._open_streams):
                 self._send_end(stream, status if stream.owns_status else None, deadline)
             self.flush(None, deadline)
-        for worker in (self._packing, self._doing, self._sending):
+        workers = (self._packing, self._doing, self._sending, self._resending)
+        for worker in workers:
             worker.stop()
         self.outbox.stop_waiting()
         self._background.stop_waiting()
-        self._report_unsent()
-        stopped = all(worker.join(1.0) for worker in (self._packing, self._doing, self._sending))
-        if self._transport is not None and stopped:
+        deadline = max(deadline, time.monotonic() + _LAST_STEPS_S)
+        have_stopped = [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
+        if have_stopped[0]:
+            self._packer.tidy()
+        report_unsent(self.spool, self.outbox, self.buffer, self.losses, self.settings.destination.shown)
+        if self._transport is not None and all(have_stopped):
             self._transport.close()
-        self._uploads.close()
+        if have_stopped[0]:
+            self.spool.close()
+        if have_stopped[3]:
+            self._resender.close()
 
     def _send_end(self, stream: Stream, status: str | None, deadline: float) -> Flush:
         ended_us = now_us()
@@ -232,7 +293,12 @@ class Session:
     def _wait(self, flush: Flush, deadline: float) -> bool:
         if not flush.packed.wait(max(0.0, deadline - time.monotonic())):
             return False
+        if self.settings.is_offline:
+            return flush.is_kept
         return self.outbox.wait_settled(flush.position, deadline)
+
+    def _about(self) -> About:
+        return About(self.settings.destination.shown, self._writer, now_us())
 
     def _ensure_running(self) -> None:
         if self._is_running:
@@ -242,8 +308,11 @@ class Session:
                 return
             from mltrail._lifecycle import watch_child
 
-            for worker in (self._packing, self._sending, self._doing):
-                worker.start()
+            self._packing.start()
+            self._doing.start()
+            if not self.settings.is_offline:
+                self._sending.start()
+                self._resending.start()
             self._is_running = True
             self.buffer.attended()
             watch_child(self)
@@ -263,17 +332,3 @@ class Session:
 
     def _say(self, stream: Stream, sized: Sized) -> bool:
         return self.buffer.put(Said(stream, sized))
-
-    def _report_unsent(self) -> None:
-        unsent = self.outbox.unsent()
-        points = unsent.point_count + len(self.buffer.points)
-        if unsent.record_count or points:
-            print(
-                f"mltrail: {unsent.event_count} events and {points} metric points of run {', '.join(unsent.run_ids)} "
-                f"could not be sent to {self.settings.destination.shown} and are lost",
-                file=sys.stderr,
-            )
-        losses = self.losses.counts()
-        if losses:
-            said = "; ".join(f"{count} {reason}" for reason, count in losses.items())
-            print(f"mltrail: in this process: {said}", file=sys.stderr)

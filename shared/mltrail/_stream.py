@@ -29,6 +29,8 @@ class Sized:
     event: Event
     size_bytes: int
     point_count: int = 0
+    upload: str = ""
+    """The name of the upload that is done with once this event is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,18 @@ class Outgoing:
     run_id: RunId
     event_count: int
     point_count: int
+    uploads: tuple[str, ...] = ()
+    """Names of the uploads that are done with once this record is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An artifact whose copy lies in the spool: `name` is the copy's, `path` the artifact's in its run."""
+
+    name: str
+    run_id: RunId
+    path: str
+    size_bytes: int
 
 
 class Stream:
@@ -79,6 +93,11 @@ class Stream:
         closed = ProducerClosed(now_us(), self._sequence + 1)
         yield self._next([*rest, Sized(closed, 50)])
 
+    def after_close(self, said: Sequence[Sized]) -> Iterator[Outgoing]:
+        """Yield what became known only after the end, such as an artifact that was stored late, as of a new producer:
+        this one has declared its last number."""
+        return Stream(self.run_id, self._writer, owns_status=False).close(said, None)
+
     def _begin(self, writer: Writer) -> None:
         self._writer = writer
         self._actor = Actor(writer.user)
@@ -93,13 +112,21 @@ class Stream:
         opened = [self._opened()] if self._sequence == 0 else []
         points = sum(sized.point_count for sized in batch)
         events = (*opened, *(sized.event for sized in batch))
-        outgoing = self._freeze(self._partition, self._sequence + 1, events, points)
+        uploads = tuple(sized.upload for sized in batch if sized.upload)
+        outgoing = self._freeze(self._partition, self._sequence + 1, events, points, uploads)
         self._sequence += 1  # only now: a record that could not be frozen leaves no hole
         return outgoing
 
-    def _freeze(self, partition: Partition, sequence: int, events: tuple[Event, ...], points: int) -> Outgoing:
+    def _freeze(
+        self,
+        partition: Partition,
+        sequence: int,
+        events: tuple[Event, ...],
+        points: int,
+        uploads: tuple[str, ...] = (),
+    ) -> Outgoing:
         record = Record(partition, self._producer, sequence, self._actor, events)
-        return Outgoing(NewRecord(partition, freeze_record(record)), self.run_id, len(events), points)
+        return Outgoing(NewRecord(partition, freeze_record(record)), self.run_id, len(events), points, uploads)
 
 
 def _batches(said: Sequence[Sized]) -> list[list[Sized]]:

@@ -4,72 +4,59 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import shutil
-import tempfile
-import threading
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mltrail._arguments import checked_path
 from mltrail._background import Task
-from mltrail._stream import Sized, Stream
+from mltrail._stream import Sized, Stream, Upload
 from mltrail._transport import Transport
+from mltrail_core.artifacts import Blob
 from mltrail_core.clock import now_us
+from mltrail_core.errors import Rejected, Unavailable
 from mltrail_core.events import ArtifactStored
 
+if TYPE_CHECKING:  # it loads sqlite3, which `import mltrail` should not wait for
+    from mltrail._spool import Spool
 
-class Uploads:
-    """Makes the copies in a folder of this process, and the tasks that store them."""
+_FULL_BUFFER_PAUSE_S = 1.0
 
-    def __init__(self, transport: Callable[[], Transport], say: Callable[[Stream, Sized], object]) -> None:
-        self._transport = transport
-        self._say = say
-        self._begin()
 
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._folder: Path | None = None
+def upload_task(
+    spool: Spool,
+    stream: Stream,
+    file: Path,
+    path: str,
+    transport: Callable[[], Transport],
+    say: Callable[[Sized], bool],
+) -> tuple[Upload, Task]:
+    """Copy `file` into the spool; return what it must not forget, and the task that stores the copy and says so.
 
-    def begin_again_in_child(self) -> None:
-        """Leave the parent's copies to the parent."""
-        self._begin()
+    Raises:
+        OSError: the file can't be read, or the disk is full.
+        Unavailable: there is no place for a spool.
+    """
+    upload, copy = spool.copy(stream.run_id, file, path)
 
-    def task(self, stream: Stream, file: Path, path: str) -> Task:
-        """Copy `file` and return the task that stores the copy and says so to `path` of the stream's run.
-
-        The copy is a real one: a hard link would change with the file.
-
-        Raises:
-            OSError: the file can't be read, or the temporary folder is full.
-        """
-        copy = self._copies() / uuid.uuid4().hex
+    def attempt() -> None:
         try:
-            shutil.copyfile(file, copy)
-        except BaseException:
-            copy.unlink(missing_ok=True)
+            blob = transport().store(copy)
+        except (Rejected, OSError):
+            spool.forget(upload)
             raise
+        if not say(stored_event(upload, blob)):
+            raise Unavailable("the buffer is full", retry_after_s=_FULL_BUFFER_PAUSE_S)
 
-        def attempt() -> None:
-            blob = self._transport().store(copy)
-            media_type = mimetypes.guess_type(path)[0]
-            event = ArtifactStored(now_us(), stream.run_id, path, blob.size_bytes, blob.sha256, media_type)
-            self._say(stream, Sized(event, 200 + 4 * len(path)))
+    return upload, Task(stream, f"artifact {path!r} of run {stream.run_id}", attempt, outlives_run=True)
 
-        return Task(stream, f"artifact {path!r} of run {stream.run_id}", attempt, lambda: copy.unlink(missing_ok=True))
 
-    def close(self) -> None:
-        """Remove the folder and all copies in it."""
-        with self._lock:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
-
-    def _copies(self) -> Path:
-        with self._lock:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="mltrail-"))
-            return self._folder
+def stored_event(upload: Upload, blob: Blob) -> Sized:
+    """Return the event that says where an upload's bytes are."""
+    path = upload.path
+    media_type = mimetypes.guess_type(path)[0]
+    event = ArtifactStored(now_us(), upload.run_id, path, blob.size_bytes, blob.sha256, media_type)
+    return Sized(event, 200 + 4 * len(path), upload=upload.name)
 
 
 def files_below(source: Path, artifact_path: str | None) -> Iterator[tuple[Path, str]]:

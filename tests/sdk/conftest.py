@@ -15,10 +15,18 @@ from tests.sdk.projected import ProjectedLog
 
 
 @pytest.fixture(autouse=True)
-def fresh_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_sdk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Begin as a new process would, and end as it would."""
-    for name in ("MLTRAIL_URI", "MLTRAIL_EXPERIMENT", "MLTRAIL_RUN_ID", "RANK"):
+    for name in (
+        "MLTRAIL_URI",
+        "MLTRAIL_EXPERIMENT",
+        "MLTRAIL_RUN_ID",
+        "MLTRAIL_OFFLINE",
+        "MLTRAIL_DURABILITY",
+        "RANK",
+    ):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLTRAIL_SPOOL", str(tmp_path / "spool"))
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(fluent, "_session", None)
     monkeypatch.setattr(fluent, "_has_joined", False)

@@ -10,7 +10,7 @@ import pytest
 import mltrail
 from mltrail_core.artifacts import open_artifact_store
 from tests.sdk.faulty_server import FaultyServer
-from tests.sdk.projected import ProjectedLog
+from tests.sdk.projected import ProjectedLog, wait_for
 
 
 def _sha256(content: bytes) -> str:
@@ -90,14 +90,13 @@ def test_an_upload_is_repeated_until_the_server_has_it(
 
 
 def test_copies_are_removed_once_they_are_stored(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copies = tmp_path / "tmp"
-    copies.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(copies))
+    copies = tmp_path / "copies"
+    monkeypatch.setenv("MLTRAIL_SPOOL", str(copies))
     file = tmp_path / "file"
     file.write_bytes(b"x")
     mltrail.init(folder)
     with mltrail.start_run() as run:
         run.log_artifact(file)
-    assert [path for path in copies.rglob("*") if path.is_file()] == []
+    wait_for(lambda: list(copies.glob("*/files/*")) == [])
     mltrail._fluent.current_session().close(5.0)
     assert list(copies.iterdir()) == []
