@@ -93,7 +93,10 @@ async def delete(services: Services, request: ExperimentById, caller: Caller) ->
     found = await _known(services, request.experiment_id)
     if found.is_deleted:
         raise NotFound(f"No Experiment with id={request.experiment_id} exists (it is deleted)")
-    headers = await _decide(services, [ExperimentDeleted(now_us(), found.experiment_id)], caller)
+    try:
+        headers = await _decide(services, [ExperimentDeleted(now_us(), found.experiment_id)], caller)
+    except Invalid as error:  # another request deleted it since it was read
+        raise NotFound(f"No Experiment with id={request.experiment_id} exists (it is deleted)") from error
     services.run_states.forget_all()
     return Answer(headers=headers)
 
