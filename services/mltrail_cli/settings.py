@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     require_auth: bool = False
     """Whether the API serves nothing but /health and /version without a valid API token."""
 
+    lost_after_s: int = Field(default=120, ge=60, le=10**9)
+    """How long the writers of a run may be silent before it shows as lost; they give a sign of life every 10 s."""
+    abandoned_after_h: float | None = Field(default=None, gt=0, le=10**6)
+    """The same for runs of MLflow's clients, which say nothing unless they log. None: such runs are never lost."""
+
     @field_validator("stages")
     @classmethod
     def _are_stages(cls, stages: str | None) -> str | None:
@@ -50,6 +55,11 @@ class Settings(BaseSettings):
     def all_stages(self) -> tuple[str, ...]:
         """MLflow's four stages and the configured ones."""
         return stages_with(self.stages)
+
+    @property
+    def abandoned_after_s(self) -> int | None:
+        """The setting `abandoned_after_h`, in seconds."""
+        return None if self.abandoned_after_h is None else max(1, round(self.abandoned_after_h * 3600))
 
     @property
     def folder(self) -> Path:

@@ -1,6 +1,7 @@
 """Jobs: work that follows from the log, the read model and the clock, found by a sweeper and run by workers.
 
     sweeper     what is due now, and under which id
+    reaper      runs whose writers went silent are lost, and return when they are heard of
     uploads     unfinished uploads of the artifact store are removed
     verification   stored artifacts are hashed again and compared with the log
     worker      `run_jobs`: through RQ where the log is in Redis, in process where it is a folder

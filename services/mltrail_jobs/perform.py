@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mltrail_core.errors import Invalid
 from mltrail_jobs.places import Places
+from mltrail_jobs.reaper import reap_silent_runs
 from mltrail_jobs.uploads import sweep_unfinished_uploads
 from mltrail_jobs.verification import verify_artifacts
 
@@ -45,6 +46,9 @@ def perform(name: str, arguments: Sequence[int]) -> dict[str, int]:
     """
     here = _WORKPLACE.get()
     match name, list(arguments):
+        case "reap_silent_runs", []:
+            reaped = reap_silent_runs(here.places.log_url, here.places.store_url, here.places.leases)
+            return {"lost": len(reaped.lost), "returned": len(reaped.returned)}
         case "sweep_unfinished_uploads", []:
             return {"swept": sweep_unfinished_uploads(here.places.artifacts_url)}
         case "verify_artifacts", [int(round_number)]:

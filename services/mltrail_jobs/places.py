@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from mltrail_jobs.leases import Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +14,4 @@ class Places:
     log_url: str
     store_url: str
     artifacts_url: str
+    leases: Leases = field(default_factory=Leases)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-JobName = Literal["sweep_unfinished_uploads", "verify_artifacts"]
+JobName = Literal["reap_silent_runs", "sweep_unfinished_uploads", "verify_artifacts"]
 
+REAP_EVERY_S = 10
 SWEEP_EVERY_S = 3600
 VERIFY_EVERY_S = 900
 """With the bounds of a round: 96,000 blobs or 768 GiB a day."""
@@ -33,9 +34,11 @@ def find_due_jobs(now_us: int) -> list[DueJob]:
     A round in which nobody worked is not made up for: the next sweep does all, and a slice of artifacts that was
     missed comes again when all others have been.
     """
+    reap_round = now_us // (REAP_EVERY_S * 1_000_000)
     sweep_round = now_us // (SWEEP_EVERY_S * 1_000_000)
     verify_round = now_us // (VERIFY_EVERY_S * 1_000_000)
     return [
+        DueJob(f"reap_silent_runs-{reap_round}", "reap_silent_runs", (), REAP_EVERY_S),
         DueJob(f"sweep_unfinished_uploads-{sweep_round}", "sweep_unfinished_uploads", (), SWEEP_EVERY_S),
         DueJob(f"verify_artifacts-{verify_round}", "verify_artifacts", (verify_round,), VERIFY_EVERY_S),
     ]

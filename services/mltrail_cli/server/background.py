@@ -11,6 +11,7 @@ import structlog
 
 from mltrail_cli.composition import Ports
 from mltrail_cli.settings import Settings
+from mltrail_jobs.leases import Leases
 from mltrail_jobs.places import Places
 from mltrail_jobs.worker import run_jobs
 from mltrail_projector.loop import Projector
@@ -33,7 +34,12 @@ class Background:
         if settings.role in ("all", "projector"):
             self._run("mltrail-projector", Projector(ports.log, ports.read_model).run)
         if settings.role in ("all", "jobs"):
-            places = Places(settings.log_location, settings.read_model_location, settings.artifacts_location)
+            places = Places(
+                settings.log_location,
+                settings.read_model_location,
+                settings.artifacts_location,
+                leases=Leases(settings.lost_after_s, settings.abandoned_after_s),
+            )
             self._run("mltrail-jobs", partial(run_jobs, places))
 
     def close(self) -> None:

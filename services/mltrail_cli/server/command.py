@@ -44,6 +44,14 @@ def _server(
     stages: Annotated[
         str | None, typer.Option("--stages", help="Stages of model versions beside MLflow's: Canary,Shadow")
     ] = None,
+    lost_after_s: Annotated[
+        int | None,
+        typer.Option("--lost-after-s", help="Silence after which a run shows as lost, 60 or more; 120 by default."),
+    ] = None,
+    abandoned_after_h: Annotated[
+        float | None,
+        typer.Option("--abandoned-after-h", help="The same for runs of MLflow's clients, in hours; never by default."),
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option("--public-url", help="What trainers reach this server by, if not host and port.")
     ] = None,
@@ -64,6 +72,8 @@ def _server(
             workers=workers,
             require_auth=require_auth,
             stages=stages,
+            lost_after_s=lost_after_s,
+            abandoned_after_h=abandoned_after_h,
             public_url=public_url,
         )
     )

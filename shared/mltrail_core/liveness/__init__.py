@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mltrail_core.errors import Invalid
-from mltrail_core.liveness.port import KEEP_S, Attendance, Liveness
+from mltrail_core.liveness.port import API_DUTY, API_PATIENCE_S, KEEP_S, REAPER_DUTY, Attendance, Liveness
 
-__all__ = ["KEEP_S", "Attendance", "Liveness", "open_liveness"]
+__all__ = ["API_DUTY", "API_PATIENCE_S", "KEEP_S", "REAPER_DUTY", "Attendance", "Liveness", "open_liveness"]
 
 
 def open_liveness(log_url: str) -> Liveness:

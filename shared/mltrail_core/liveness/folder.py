@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from mltrail_core.clock import now_us
 from mltrail_core.errors import Invalid, Unavailable
 from mltrail_core.liveness.port import KEEP_S, Attendance
 from mltrail_core.rules import id_fault
@@ -22,8 +22,9 @@ _MARKS, _DUTIES = "seen", "duties"
 class FolderLiveness:
     """`Liveness` in a folder that is made when the first mark comes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock_us: Callable[[], int] = now_us) -> None:
         self._folder = folder
+        self._clock_us = clock_us
 
     def mark(self, subjects: Sequence[str]) -> None:
         _refuse_strangers(subjects)
@@ -41,7 +42,7 @@ class FolderLiveness:
         return found
 
     def now_us(self) -> int:
-        return time.time_ns() // 1000
+        return self._clock_us()
 
     def attend(self, duty: str, *, patience_s: float) -> Attendance:
         _refuse_strangers([duty])

@@ -8,6 +8,10 @@ from typing import Protocol
 
 KEEP_S = 24 * 3600.0
 """Marks older than this say nothing any more and may be forgotten: what is lost by then is lost in the log."""
+API_DUTY, REAPER_DUTY = "api", "reaper"
+"""The duties whose gaps excuse silent trainers: taking their marks, and looking at them."""
+API_PATIENCE_S = 30.0
+"""A shorter absence of the API costs a trainer three marks at most, and no lease."""
 
 
 @dataclass(frozen=True, slots=True)
