@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from mltrail_api.appender import Appender
 from mltrail_api.begun import Begun
@@ -15,6 +16,8 @@ from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.log import EventLog
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.registry_rules import STOCK_STAGES
+from mltrail_core.webhook_secrets import WebhookSecrets
+from mltrail_core.webhook_target import TargetRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ class Services:
     version: str
     stages: tuple[str, ...] = STOCK_STAGES
     """What versions of registered models may be brought to."""
+    webhook_secrets: WebhookSecrets = field(default_factory=lambda: WebhookSecrets(None))
+    webhook_targets: TargetRules = field(default_factory=TargetRules)
+    """Which URLs webhooks may call."""
 
     def close(self) -> None:
         """Append what waits, then end the worker's threads."""
@@ -40,7 +46,13 @@ class Services:
 
 
 def compose(
-    log: EventLog, read_model: ReadModel, artifacts: ArtifactStore, *, stages: tuple[str, ...] = STOCK_STAGES
+    log: EventLog,
+    read_model: ReadModel,
+    artifacts: ArtifactStore,
+    *,
+    stages: tuple[str, ...] = STOCK_STAGES,
+    webhook_secrets: Path | None = None,
+    webhook_targets: TargetRules | None = None,
 ) -> Services:
     """Return the services of a new API worker on open ports."""
     visibility = Visibility(log, read_model)
@@ -55,6 +67,8 @@ def compose(
         tokens=TokenVerifier(log, read_model, visibility),
         version=mltrail_version(),
         stages=stages,
+        webhook_secrets=WebhookSecrets(webhook_secrets),
+        webhook_targets=webhook_targets or TargetRules(),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue, SimpleWorker
-from rq.exceptions import DuplicateJobError
-from rq.job import Job
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
@@ -19,7 +20,7 @@ from mltrail_jobs.perform import perform
 from mltrail_jobs.sweeper import DueJob
 
 QUEUE_NAME = "mltrail"
-JOB_TIMEOUT_S = 900
+WEBHOOK_QUEUE_NAME = "mltrail-webhooks"
 RETRY_AFTER_S = 60
 """A failed job is forgotten after this long; the sweeper then finds it due again if its round still lasts."""
 _REPLY_TIMEOUT_S = 10.0
@@ -59,8 +60,8 @@ class _JobsWorker(SimpleWorker):
 class JobQueue:
     """The queue of one deployment's jobs. One object for one thread."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._queue = Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer)
+    def __init__(self, client: redis.Redis, name: str = QUEUE_NAME) -> None:
+        self._queue = Queue(name, connection=client, serializer=JSONSerializer)
         self._worker = _JobsWorker([self._queue], connection=client, serializer=JSONSerializer)
         self._worker.log_job_description = False
 
@@ -72,13 +73,26 @@ class JobQueue:
                 args=(job.name, list(job.arguments)),
                 job_id=job.job_id,
                 unique=True,
-                timeout=JOB_TIMEOUT_S,
+                timeout=job.timeout_s,
                 result_ttl=2 * job.round_s,
                 failure_ttl=RETRY_AFTER_S,
             )
         except DuplicateJobError:
+            self._forget_lost(job)
             return False
         return True
+
+    def _forget_lost(self, job: DueJob) -> None:
+        """Take a job whose worker died out of the way, so that it is queued when it is found due once more."""
+        try:
+            known = Job.fetch(job.job_id, connection=self._queue.connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return
+        begun = known.started_at
+        if known.get_status() != JobStatus.STARTED or begun is None:
+            return
+        if datetime.now(UTC) - begun.replace(tzinfo=UTC) > timedelta(seconds=2 * job.timeout_s):
+            known.delete()
 
     def work_one(self) -> bool:
         """Run one job that is queued, in this thread; return whether there was one."""
@@ -86,8 +100,8 @@ class JobQueue:
 
 
 @contextlib.contextmanager
-def open_queue(log_url: str) -> Iterator[JobQueue]:
-    """Give the queue beside the log at `log_url`.
+def open_queue(log_url: str, name: str = QUEUE_NAME) -> Iterator[JobQueue]:
+    """Give the queue of this name beside the log at `log_url`.
 
     Raises:
         Unavailable: Redis can't be reached, now or within the block.
@@ -100,6 +114,6 @@ def open_queue(log_url: str) -> Iterator[JobQueue]:
     )
     try:
         with contextlib.closing(client):
-            yield JobQueue(client)
+            yield JobQueue(client, name)
     except redis.RedisError as error:
         raise Unavailable(f"the queue of jobs can't be used: {error}") from error

@@ -18,6 +18,7 @@ from mltrail_core.artifacts import open_artifact_store
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.log.genesis import ensure_begun
 from mltrail_core.readmodel.store import ReadModel, open_read_model
+from mltrail_core.webhook_target import TargetRules
 from mltrail_projector.loop import Projector
 from tests.servers import free_port
 
@@ -72,7 +73,11 @@ class RunningApi:
 
 @contextlib.contextmanager
 def running_api(
-    folder: Path, *, wrap_log: Callable[[EventLog], EventLog] = lambda log: log, requires_token: bool = False
+    folder: Path,
+    *,
+    wrap_log: Callable[[EventLog], EventLog] = lambda log: log,
+    requires_token: bool = False,
+    webhook_targets: TargetRules | None = None,
 ) -> Iterator[RunningApi]:
     """Yield a running mltrail on `folder`; `wrap_log` may put faults between the API and its log."""
     with contextlib.ExitStack() as cleanup:
@@ -83,7 +88,13 @@ def running_api(
         cleanup.callback(read_model.close)
         artifacts = open_artifact_store(str(folder / "artifacts"))
         cleanup.callback(artifacts.close)
-        services = compose(wrap_log(log), read_model, artifacts)
+        services = compose(
+            wrap_log(log),
+            read_model,
+            artifacts,
+            webhook_secrets=folder / "webhook-secrets.json",
+            webhook_targets=webhook_targets,
+        )
         port = free_port()
         server = uvicorn.Server(
             uvicorn.Config(

@@ -33,6 +33,8 @@ from mltrail_api.mlflow.runs import model_record
 from mltrail_api.mlflow.runs import requests as run_requests
 from mltrail_api.mlflow.runs import search_endpoints as run_search
 from mltrail_api.mlflow.server import endpoints as server
+from mltrail_api.mlflow.webhooks import endpoints as webhooks
+from mltrail_api.mlflow.webhooks import requests as webhook_requests
 from mltrail_api.mlflow.wire import Message
 
 PREFIXES = ("/api/", "/ajax-api/")
@@ -124,6 +126,12 @@ VERSION_2: RoutingTable = {
         registry_requests.ModelVersionByNumber, versions.get_download_uri
     ),
     ("GET", "/model-versions/search"): json(registry_requests.SearchRegistry, registry_search.search_versions),
+    ("POST", "/webhooks"): json(webhook_requests.CreateWebhook, webhooks.create),
+    ("GET", "/webhooks"): json(webhook_requests.ListWebhooks, webhooks.list_webhooks),
+    ("GET", "/webhooks/{webhook_id}"): json(webhook_requests.WebhookById, webhooks.get),
+    ("PATCH", "/webhooks/{webhook_id}"): json(webhook_requests.UpdateWebhook, webhooks.update),
+    ("DELETE", "/webhooks/{webhook_id}"): json(webhook_requests.WebhookById, webhooks.delete),
+    ("POST", "/webhooks/{webhook_id}/test"): json(webhook_requests.TestWebhook, webhooks.send_test),
 }
 """Below `/api/2.0/mlflow` and `/ajax-api/2.0/mlflow`."""
 

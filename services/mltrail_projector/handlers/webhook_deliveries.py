@@ -147,7 +147,7 @@ _TOLD: Mapping[str, Callable[[Any, Fold, Place], Iterator[Told]]] = {
 
 def _changes(fold: Fold, place: Place) -> list[Row]:
     """Return what the event that was just applied changed, in order: the registry's own history of it."""
-    changes = []
+    changes: list[Row] = []
     while row := fold.rows.get(tables.registry_changes, place.index, place.number, len(changes)):
         changes.append(row)
     return changes

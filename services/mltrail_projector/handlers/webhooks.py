@@ -75,7 +75,7 @@ def updated(event: WebhookUpdated, fold: Fold, place: Place) -> None:
         refuse(Reason.INVALID, id_fault(event.secret_id))
     refuse(Reason.INVALID, webhook_text_fault(event.url, event.description))
     given = {"name": event.name, "url": event.url, "description": event.description, "status": event.status}
-    values = {column: value for column, value in given.items() if value is not None}
+    values: dict[str, str | None] = {column: value for column, value in given.items() if value is not None}
     if event.secret_id is not None:
         values["secret_id"] = event.secret_id or None
     fold.rows.update(tables.webhooks, row, updated_us=place.appended_us, **values)

@@ -1,0 +1,1 @@
+"""Registry webhooks in MLflow's protocol."""
