@@ -53,8 +53,8 @@ class Frontier:
             if index:
                 self._refuse_another(partition, self._log.read(partition, after=index - 1, max_records=1))
 
-    def advance(self, target: Positions) -> bool:
-        """Project the next batch up to `target`, and return whether there was one.
+    def advance(self, target: Positions) -> int:
+        """Project the next batch up to `target`, and return how many records it took: 0 when there was none.
 
         A record that can't be projected halts its partition before it; the others go on.
 
@@ -64,15 +64,13 @@ class Frontier:
             Unavailable: log or database can't be reached; nothing of the last transaction was written.
         """
         batch = self._gather(target)
-        if not batch:
-            return False
         try:
             self._project(batch)
         finally:
             failures, self._failures = self._failures, []
             for failure in failures:  # only now: moving a position clears the word that it is halted
                 self._announce(failure)
-        return True
+        return sum(len(entries) for entries in batch.values())
 
     def _gather(self, target: Positions) -> Batch:
         ahead = [name for name in PARTITIONS if self._limit(name, target) > self.positions[name]]

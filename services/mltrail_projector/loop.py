@@ -20,6 +20,11 @@ from mltrail_projector.rebuild import rebuild
 
 WAIT_S = 0.5
 """How long one wait for records may last: the bound on how late a stop is noticed."""
+GATHER_S = 0.02
+"""How long the loop lets records gather once several came together: a transaction costs as much as fifty records, and
+in the server it takes that time from the requests. A record that comes alone is projected at once: somebody waits."""
+GOOD_BATCH_RECORDS = 200
+"""So many are worth a transaction; the loop goes on at once, since there will be more."""
 RETRY_S = 0.5
 FAILED_RETRY_S = 5.0
 
@@ -84,8 +89,8 @@ class Projector:
                 self._frontier = None
                 stop.wait(FAILED_RETRY_S)
 
-    def project_some(self) -> bool:
-        """Project the next batch, and return whether there was one.
+    def project_some(self) -> int:
+        """Project the next batch, and return how many records it took: 0 when there was none.
 
         Raises:
             Outdated: the live generation has other tables; `replace_outdated` mends that.
@@ -119,8 +124,12 @@ class Projector:
             self._is_outdated = False
         elif self._differs is not None:
             self._wait_for_rebuild(self._differs, stop)
-        elif not self.project_some():
-            self._wait()
+        else:
+            records = self.project_some()
+            if not records:
+                self._wait()
+            elif 1 < records < GOOD_BATCH_RECORDS:
+                stop.wait(GATHER_S)
 
     def _start(self) -> Frontier:
         self._generation = self._read_model.live_generation()

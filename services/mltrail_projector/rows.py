@@ -62,8 +62,8 @@ class Rows:
             return
         names = _key_names(table)
         for some in _in_groups(unknown, _LOOKUP_ROWS):
-            keys = [key[0] if len(names) == 1 else key for key in some]
-            for found in self._connection.execute(_lookup(table), {"keys": keys}).mappings():
+            sought: list[object] = [key[0] if len(names) == 1 else key for key in some]
+            for found in self._connection.execute(_lookup(table), {"keys": sought}).mappings():
                 row = dict(found)
                 known[tuple(row[name] for name in names)] = row
 
