@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware import Middleware
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from mltrail_api.edge import Edge
 from mltrail_api.identity.gate import Gate
@@ -21,6 +22,31 @@ from mltrail_api.v1 import routes as v1
 from mltrail_core.errors import MltrailError
 
 
+class Application(FastAPI):
+    """FastAPI for what is ours; MLflow's paths pass it by, since its layers cost more than a whole `log-metric`."""
+
+    def __init__(self, services: Services, gate: Gate, lifespan: Lifespan[FastAPI]) -> None:
+        super().__init__(
+            title="mltrail",
+            version=services.version,
+            openapi_url="/api/v1/openapi.json",
+            docs_url=None,
+            redoc_url=None,
+            lifespan=lifespan,
+            middleware=[Middleware(Edge, gate=gate)],
+        )
+        prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
+        self._protocol = MlflowProtocol(services, whole_table(), prefixes)
+        self._before_mlflow = Edge(self._protocol, gate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the server's life."""
+        if scope["type"] == "http" and self._protocol.owns(scope["path"]):
+            await self._before_mlflow(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(services: Services, *, pages: APIRouter | None = None, requires_token: bool = False) -> FastAPI:
     """Return the application on `services`, which it closes when it stops.
 
@@ -29,23 +55,13 @@ def create_app(services: Services, *, pages: APIRouter | None = None, requires_t
         pages: what is served to browsers, at `/`.
         requires_token: whether everything but /health and /version is for callers with an API token only.
     """
-    prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
-    protocol = MlflowProtocol(services, whole_table(), prefixes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         services.close()
 
-    app = FastAPI(
-        title="mltrail",
-        version=services.version,
-        openapi_url="/api/v1/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-        middleware=[Middleware(Edge, protocol=protocol, gate=Gate(services.tokens, requires_token=requires_token))],
-    )
+    app = Application(services, Gate(services.tokens, requires_token=requires_token), lifespan)
     app.state.services = services
     app.add_exception_handler(MltrailError, _our_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -1,5 +1,4 @@
-"""The outermost ASGI layer: asks the gate who is there, hands MLflow's paths to its protocol and the rest to FastAPI,
-and answers what nobody caught.
+"""The outermost ASGI layer of whatever answers: asks the gate who is there, and answers what nobody caught.
 
 One of the three places that catch every exception: what arrives here is our bug, so it is logged with its traceback.
 """
@@ -11,18 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mltrail_api.identity.gate import Gate
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of
-from mltrail_api.mlflow.protocol import MlflowProtocol
 from mltrail_core.errors import MltrailError
 
 _logger = structlog.get_logger(__name__)
 
 
 class Edge:
-    """Middleware of the application; see the module."""
+    """Stands before MLflow's protocol, and before all that FastAPI serves as its middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, protocol: MlflowProtocol, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
-        self._protocol = protocol
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,8 +39,7 @@ class Edge:
             )
         try:
             await self._gate.admit(scope)
-            app = self._protocol if self._protocol.owns(scope["path"]) else self._app
-            await app(scope, receive, watched)
+            await self._app(scope, receive, watched)
         except MltrailError as error:  # of the gate: what lies behind answers its own
             await _send_error(send, answer_of(error))
         except Exception:

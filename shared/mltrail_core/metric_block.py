@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from struct import Struct
 
 import msgpack
 import numpy as np
@@ -13,6 +14,7 @@ from mltrail_core.errors import Invalid
 from mltrail_core.events import MetricsLogged
 
 _KEY_INDEX, _INT, _FLOAT = np.dtype("<u4"), np.dtype("<i8"), np.dtype("<f8")
+_PACK_INT, _PACK_FLOAT = Struct("<q").pack, Struct("<d").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,27 @@ def block_of_points(points: Sequence[MetricPoint]) -> MetricBlock:
         np.array([point.time_us for point in points], dtype=_INT),
         np.array([point.value for point in points], dtype=_FLOAT),
     )
+
+
+def event_of_points(
+    run_id: str,
+    occurred_us: int,
+    points: Sequence[MetricPoint],
+    *,
+    model_id: str | None = None,
+    dataset_name: str | None = None,
+    dataset_digest: str | None = None,
+) -> MetricsLogged:
+    """Return the event that logs these points to a run."""
+    if len(points) != 1:
+        block = block_of_points(points)
+        return block.to_event(
+            run_id, occurred_us, model_id=model_id, dataset_name=dataset_name, dataset_digest=dataset_digest
+        )
+    # One point is what `log-metric` brings, thousands of times a second: arrays of one number cost ten times as much.
+    (point,) = points
+    columns = (b"\0\0\0\0", _PACK_INT(point.step), _PACK_INT(point.time_us), _PACK_FLOAT(point.value))
+    return MetricsLogged(occurred_us, run_id, (point.key,), *columns, model_id, dataset_name, dataset_digest)
 
 
 def block_of_event(event: MetricsLogged) -> MetricBlock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
@@ -155,14 +156,19 @@ def parse_message(model: type[M], fields: Mapping[str, object]) -> M:
     present = {name: value for name, value in fields.items() if value is not None}
     if "run_uuid" in present:  # the name of run_id before MLflow 1.0, still accepted
         present.setdefault("run_id", present["run_uuid"])
-    for name in model.model_fields:
-        camel = to_camel(name)
-        if camel != name and name in present and camel in present:
+    for name, camel in _two_names(model):
+        if name in present and camel in present:
             raise Invalid(f"Request specifies both '{name}' and '{camel}'; provide only one of them.")
     try:
         return model.model_validate(present)
     except ValidationError as error:
         raise Invalid(_fault(error.errors(include_url=False)[0])) from None
+
+
+@cache
+def _two_names(model: type[Message]) -> tuple[tuple[str, str], ...]:
+    """Return the fields that have another name in camelCase, with that name."""
+    return tuple((name, to_camel(name)) for name in model.model_fields if to_camel(name) != name)
 
 
 def json_bytes(answer: object) -> bytes:

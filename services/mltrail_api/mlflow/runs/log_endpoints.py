@@ -44,7 +44,7 @@ from mltrail_core.events import (
     TagSet,
 )
 from mltrail_core.ids import partition_of
-from mltrail_core.metric_block import MetricPoint, block_of_points
+from mltrail_core.metric_block import MetricPoint, event_of_points
 from mltrail_core.rules import dataset_fault, id_fault, param_change_message, text_fault
 
 _MAX_DATASET_NAME, _MAX_DATASET_DIGEST = 500, 36
@@ -54,8 +54,8 @@ _MAX_INPUT_TAG_KEY, _MAX_INPUT_TAG_VALUE = 255, 500
 
 async def log_metric(services: Services, request: LogMetric, caller: Caller) -> Answer:
     """Log one point."""
-    event = metric_events(request.run_id, [request], now_us())
-    return await _append_durably(services, request.run_id, event, caller)
+    events = metric_events(request.run_id, [request], now_us())
+    return await _append_durably(services, request.run_id, events, caller)
 
 
 async def log_param(services: Services, request: LogParam, caller: Caller) -> Answer:
@@ -135,8 +135,8 @@ def metric_events(run_id: str, metrics: Sequence[Metric], at_us: int) -> list[Me
         point = MetricPoint(metric.key, metric.value, metric.step or 0, metric.timestamp * 1000)
         groups.setdefault(link, []).append(point)
     return [
-        block_of_points(points).to_event(
-            run_id, at_us, model_id=model_id, dataset_name=dataset_name, dataset_digest=dataset_digest
+        event_of_points(
+            run_id, at_us, points, model_id=model_id, dataset_name=dataset_name, dataset_digest=dataset_digest
         )
         for (model_id, dataset_name, dataset_digest), points in groups.items()
     ]
