@@ -93,7 +93,7 @@ def work(client: MlflowClient, name: str, folder: Path) -> Worked:
 
 
 def _work_on_run(client: MlflowClient, experiment_id: str, number: int, folder: Path) -> str:
-    run_id = client.create_run(experiment_id, run_name=f"run {number}", tags={"kept": "yes"}).info.run_id
+    run_id: str = client.create_run(experiment_id, run_name=f"run {number}", tags={"kept": "yes"}).info.run_id
     client.log_param(run_id, "number", number)
     for step in range(STEPS):
         client.log_metric(run_id, "loss", number + 1 / (step + 1), timestamp=1000 + step, step=step)

@@ -1,4 +1,7 @@
-"""`/`, `/experiments/{id}` and `/runs/{id}`: what a browser sees, as the read model is now (nobody waits for it)."""
+"""`/`, `/experiments/{id}` and `/runs/{id}`: what a browser sees, as the read model is now (nobody waits for it).
+
+`registry` has the pages of registered models.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection
 
 from mltrail_api.identity.queries import actor_of_run
+from mltrail_api.pages import registry
 from mltrail_api.pages.queries import (
     ExperimentLine,
     artifacts_of,
@@ -14,7 +18,7 @@ from mltrail_api.pages.queries import (
     metric_summaries_of,
     unplaced_run_ids,
 )
-from mltrail_api.pages.rendering import page
+from mltrail_api.pages.rendering import missing_page, page
 from mltrail_api.pages.run_table import Search, run_table
 from mltrail_api.search.experiment_view import ExperimentView, load_experiments
 from mltrail_api.search.placement import own_experiment_ids
@@ -29,6 +33,7 @@ _PAGE_RUNS = 100
 _MAX_UNPLACED = 100
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router.include_router(registry.router)
 
 
 @router.get("/")
@@ -40,7 +45,7 @@ async def experiments(request: Request) -> HTMLResponse:
 
     services = _services(request)
     lines, unplaced = (await services.visibility.read(query, EVENTUAL)).value
-    values = {"version": services.version, "lines": lines, "unplaced": unplaced}
+    values = {"server_version": services.version, "lines": lines, "unplaced": unplaced}
     return page("experiments.html", values, script=True)
 
 
@@ -74,7 +79,7 @@ async def runs(
         return _missing(services, f"There is no experiment {experiment_id[:200]}.")
     table = run_table(found, search)
     values = {
-        "version": services.version,
+        "server_version": services.version,
         "experiment": experiment,
         "search": search,
         "fault": fault,
@@ -107,7 +112,7 @@ async def run(request: Request, run_id: str) -> HTMLResponse:
     values = (await services.visibility.read(query, EVENTUAL)).value
     if values is None:
         return _missing(services, f"There is no run {run_id[:200]}. If it has just begun, reload in a moment.")
-    return page("run.html", {"version": services.version, **values})
+    return page("run.html", {"server_version": services.version, **values})
 
 
 @router.get("/experiments/{experiment_id}/runs/{run_id}")
@@ -130,4 +135,4 @@ def _experiment(connection: Connection, experiment_id: str) -> ExperimentView | 
 
 
 def _missing(services: Services, message: str) -> HTMLResponse:
-    return page("missing.html", {"version": services.version, "message": message}, status=404)
+    return missing_page(services.version, message)

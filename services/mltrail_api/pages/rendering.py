@@ -24,6 +24,11 @@ def page(template: str, values: Mapping[str, object], *, status: int = 200, scri
     return HTMLResponse(text, status, _headers())
 
 
+def missing_page(server_version: str, message: str) -> HTMLResponse:
+    """Return the page that says that something is not there."""
+    return page("missing.html", {"server_version": server_version, "message": message}, status=404)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
