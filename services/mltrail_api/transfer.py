@@ -6,7 +6,8 @@ Blocking calls of the store run in the reading threads, one chunk at a time, so 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,11 +15,21 @@ from starlette.types import Receive, Scope, Send
 
 from mltrail_api.services import Services
 from mltrail_core.artifacts import Blob, BlobStream
-from mltrail_core.errors import Unavailable
+from mltrail_core.errors import MltrailError
 
 CHUNK_BYTES = 1 << 20
 """What the store is given at a time: large enough that the hop to a thread costs nothing beside hashing and writing."""
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes that an answer can be made of. `tag` (without quotes) is another as soon as one byte is."""
+
+    tag: str
+    size_bytes: int
+    open: Callable[[int, int], BlobStream]
+    """Streams the bytes from the first number up to but without the second."""
 
 
 async def receive_blob(services: Services, stream: AsyncIterator[bytes]) -> Blob:
@@ -42,19 +53,31 @@ async def receive_blob(services: Services, stream: AsyncIterator[bytes]) -> Blob
         await run(writer.abort)  # does nothing after a commit
 
 
-async def blob_response(
-    services: Services, request: Request, sha256: str, media_type: str, headers: Mapping[str, str]
+async def content_of_blob(services: Services, sha256: str) -> Content:
+    """Return the content of a blob.
+
+    Raises:
+        NotFound: no such blob.
+        Invalid: `sha256` is no hash.
+        Unavailable: the store can't be read.
+    """
+    store = services.artifacts
+    size_bytes = (await services.visibility.run(lambda: store.stat(sha256))).size_bytes
+    return Content(sha256, size_bytes, lambda start, end: store.open(sha256, start, end))
+
+
+async def content_response(
+    services: Services, request: Request, content: Content, media_type: str, headers: Mapping[str, str]
 ) -> Response:
-    """Return the answer that streams a blob, or the range of it that the request asks for.
+    """Return the answer that streams a content, or the range of it that the request asks for.
 
     One range is served (206, or 416 past the end); several, and what is no range, are ignored as RFC 9110 allows.
 
     Raises:
-        NotFound: no such blob.
+        NotFound: it is there no longer.
         Unavailable: the store can't be read.
     """
-    size_bytes = (await services.visibility.run(lambda: services.artifacts.stat(sha256))).size_bytes
-    tag = f'"{sha256}"'
+    size_bytes, tag = content.size_bytes, f'"{content.tag}"'
     known = {**headers, "ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
     if tag in (part.strip() for part in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=known)
@@ -70,12 +93,12 @@ async def blob_response(
     known["Content-Length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=known, media_type=media_type)
-    stream = await services.visibility.run(lambda: services.artifacts.open(sha256, start, end))
-    return _BlobResponse(services, stream, status, known, media_type)
+    stream = await services.visibility.run(lambda: content.open(start, end))
+    return _ContentResponse(services, stream, status, known, media_type)
 
 
-class _BlobResponse(StreamingResponse):
-    """Streams a blob and closes it however the answer ends."""
+class _ContentResponse(StreamingResponse):
+    """Streams a content and closes it however the answer ends."""
 
     def __init__(
         self, services: Services, stream: BlobStream, status: int, headers: Mapping[str, str], media_type: str
@@ -87,7 +110,7 @@ class _BlobResponse(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except Unavailable as error:
+        except MltrailError as error:
             # The status is sent, so no error can be: cutting the connection tells the client that bytes are missing.
             raise ConnectionAbortedError(f"the store failed in the middle of a download: {error}") from error
         finally:

@@ -49,7 +49,7 @@ def open_ports(settings: Settings) -> Ports:
         ensure_begun(log)
         read_model = open_read_model(settings.read_model_location)
         opened.callback(read_model.close)
-        artifacts = open_artifact_store(settings.artifacts_location)
+        artifacts = open_artifact_store(settings.artifacts_location, client_url=settings.artifacts_client_url)
         opened.pop_all()
     return Ports(log, read_model, artifacts)
 

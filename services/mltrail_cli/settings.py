@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mltrail_core.artifacts import NO_CLIENTS
 from mltrail_core.errors import Invalid
 from mltrail_core.registry_rules import stages_with
 
@@ -25,6 +26,8 @@ class Settings(BaseSettings):
     log_url: str | None = None
     store_url: str | None = None
     artifacts_url: str | None = None
+    artifacts_client_url: str | None = None
+    """What clients reach the S3 service by. None: by the address that the server uses; `none`: they can't."""
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535)
     """None: 5000, or the next free one. 0: any free one."""
@@ -41,6 +44,13 @@ class Settings(BaseSettings):
     """How long the writers of a run may be silent before it shows as lost; they give a sign of life every 10 s."""
     abandoned_after_h: float | None = Field(default=None, gt=0, le=10**6)
     """The same for runs of MLflow's clients, which say nothing unless they log. None: such runs are never lost."""
+
+    @field_validator("artifacts_client_url")
+    @classmethod
+    def _is_client_url(cls, url: str | None) -> str | None:
+        if url not in (None, NO_CLIENTS) and not url.startswith(("http://", "https://")):
+            raise ValueError(f"expected http://…, https://… or {NO_CLIENTS}")
+        return url
 
     @field_validator("stages")
     @classmethod

@@ -2,7 +2,8 @@
 
     sweeper     what is due now, and under which id
     reaper      runs whose writers went silent are lost, and return when they are heard of
-    uploads     unfinished uploads of the artifact store are removed
+    uploads     uploads past the server are noted, given up and removed; unfinished ones through it, too
+    hashing     what was uploaded past the server is hashed, and a blob from then on
     verification   stored artifacts are hashed again and compared with the log
     webhook_*   deliveries of webhooks are found, made, and tried again
     worker      `run_jobs`: through RQ where the log is in Redis, in process where it is a folder

@@ -9,9 +9,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from mltrail_core.errors import Invalid
+from mltrail_jobs.hashing import hash_upload
 from mltrail_jobs.places import Places
 from mltrail_jobs.reaper import reap_silent_runs
-from mltrail_jobs.uploads import sweep_unfinished_uploads
+from mltrail_jobs.uploads import note_uploads, sweep_unfinished_uploads
 from mltrail_jobs.verification import verify_artifacts
 from mltrail_jobs.webhook_desk import DeliveryDesk
 
@@ -53,7 +54,12 @@ def perform(name: str, arguments: Sequence[int | str]) -> dict[str, int]:
             reaped = reap_silent_runs(here.places.log_url, here.places.store_url, here.places.leases)
             return {"lost": len(reaped.lost), "returned": len(reaped.returned)}
         case "sweep_unfinished_uploads", []:
-            return {"swept": sweep_unfinished_uploads(here.places.artifacts_url)}
+            return {"swept": sweep_unfinished_uploads(here.places)}
+        case "note_uploads", []:
+            noted = note_uploads(here.places)
+            return {"arrived": noted.arrived, "abandoned": noted.abandoned}
+        case "hash_upload", [str(upload_id)]:
+            return {hash_upload(here.places, upload_id, should_stop=here.stop.is_set): 1}
         case "verify_artifacts", [int(round_number)]:
             found = verify_artifacts(
                 here.places.store_url, here.places.artifacts_url, round_number, should_stop=here.stop.is_set

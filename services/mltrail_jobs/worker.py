@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -9,10 +10,12 @@ import structlog
 
 from mltrail_core.clock import now_us
 from mltrail_core.errors import MltrailError, Unavailable
+from mltrail_core.readmodel.store import open_read_model
+from mltrail_jobs.hashing import find_unhashed_uploads
 from mltrail_jobs.perform import perform, working_at
 from mltrail_jobs.places import Places
 from mltrail_jobs.queue import open_queue
-from mltrail_jobs.sweeper import find_due_jobs
+from mltrail_jobs.sweeper import DueJob, find_due_jobs
 from mltrail_jobs.verification import Interrupted
 
 POLL_S = 10.0
@@ -34,15 +37,24 @@ def run_jobs(
     with working_at(places, stop):
         while not stop.wait(poll_s):
             try:
-                run(places.log_url, stop, poll_s, clock_us)
+                run(places, stop, poll_s, clock_us)
             except Unavailable as error:
                 logger.warning("jobs wait", action="jobs_wait", error=str(error))
 
 
-def _run_queued(log_url: str, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]) -> None:
-    with open_queue(log_url) as queue:
+def _find_due(places: Places, at_us: int) -> list[DueJob]:
+    """Return what is due by the clock, and what the read model says of uploads past the server: only S3 has any."""
+    due = find_due_jobs(at_us)
+    if places.artifacts_url.startswith("s3://"):
+        with contextlib.closing(open_read_model(places.store_url)) as read_model:
+            due += find_unhashed_uploads(read_model, at_us)
+    return due
+
+
+def _run_queued(places: Places, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]) -> None:
+    with open_queue(places.log_url) as queue:
         while not stop.is_set():
-            for job in find_due_jobs(clock_us()):
+            for job in _find_due(places, clock_us()):
                 if queue.enqueue(job):
                     logger.info("job is due", action="job_enqueued", job_id=job.job_id)
             while not stop.is_set() and queue.work_one():
@@ -50,10 +62,10 @@ def _run_queued(log_url: str, stop: threading.Event, poll_s: float, clock_us: Ca
             stop.wait(poll_s)
 
 
-def _run_in_process(_: str, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]) -> None:
+def _run_in_process(places: Places, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]) -> None:
     done: set[str] = set()
     while not stop.is_set():
-        due = find_due_jobs(clock_us())
+        due = _find_due(places, clock_us())
         done &= {job.job_id for job in due}
         for job in due:
             if job.job_id in done or stop.is_set():

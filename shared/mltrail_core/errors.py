@@ -6,7 +6,8 @@ MltrailError
 │   ├── NotFound        what is named does not exist
 │   ├── Conflict        what is asked contradicts what is already there
 │   ├── Unauthenticated nobody knows who the caller is, and that has to be known
-│   └── Forbidden       the caller may not do this
+│   ├── Forbidden       the caller may not do this
+│   └── Unsupported     what is asked can't be done with what this deployment runs on
 └── Unavailable         try again after `retry_after_s`; nothing was done unless the message says otherwise
     ├── LogFull         the log refused the append before writing: disk, memory or archive is past its mark
     └── OutcomeUnknown  the append may or may not have happened; repeat it under the same sequence
@@ -41,6 +42,10 @@ class Unauthenticated(Rejected):
 
 class Forbidden(Rejected):
     """The caller may not do this."""
+
+
+class Unsupported(Rejected):
+    """What is asked can't be done with what this deployment runs on."""
 
 
 class Unavailable(MltrailError):

@@ -78,6 +78,8 @@ def running_api(
     wrap_log: Callable[[EventLog], EventLog] = lambda log: log,
     requires_token: bool = False,
     webhook_targets: TargetRules | None = None,
+    artifacts_url: str | None = None,
+    client_url: str | None = None,
 ) -> Iterator[RunningApi]:
     """Yield a running mltrail on `folder`; `wrap_log` may put faults between the API and its log."""
     with contextlib.ExitStack() as cleanup:
@@ -86,7 +88,7 @@ def running_api(
         ensure_begun(log)
         read_model = open_read_model(str(folder / "read"))
         cleanup.callback(read_model.close)
-        artifacts = open_artifact_store(str(folder / "artifacts"))
+        artifacts = open_artifact_store(artifacts_url or str(folder / "artifacts"), client_url=client_url)
         cleanup.callback(artifacts.close)
         services = compose(
             wrap_log(log),

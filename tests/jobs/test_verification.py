@@ -107,7 +107,7 @@ def test_unfinished_uploads_are_removed_once_they_are_old(tmp_path: Path) -> Non
         (unfinished / name).write_bytes(b"half")
         written_s = time.time() - age_s
         os.utime(unfinished / name, (written_s, written_s))
-    assert sweep_unfinished_uploads(deployment.places.artifacts_url) == 1
+    assert sweep_unfinished_uploads(deployment.places) == 1
     assert [file.name for file in unfinished.iterdir()] == ["young"]
     assert [file.name for file in deployment.blobs.iterdir()] == [hashlib.sha256(b"finished").hexdigest()]
-    assert sweep_unfinished_uploads(deployment.places.artifacts_url) == 0
+    assert sweep_unfinished_uploads(deployment.places) == 0

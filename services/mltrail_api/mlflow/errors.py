@@ -16,6 +16,7 @@ from mltrail_core.errors import (
     NotFound,
     Unauthenticated,
     Unavailable,
+    Unsupported,
 )
 
 STATUS_OF: Mapping[type[MltrailError], tuple[int, str]] = {
@@ -24,11 +25,12 @@ STATUS_OF: Mapping[type[MltrailError], tuple[int, str]] = {
     Unauthenticated: (401, "UNAUTHENTICATED"),
     Forbidden: (403, "PERMISSION_DENIED"),
     NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
+    Unsupported: (501, "NOT_IMPLEMENTED"),
     LogFull: (429, "RESOURCE_EXHAUSTED"),
     Unavailable: (503, "TEMPORARILY_UNAVAILABLE"),
 }
 """The nearest class in an error's ancestry counts. The client re-sends what got 429 or 5xx: both say nothing was done,
-or (`OutcomeUnknown`) that nobody knows."""
+or (`OutcomeUnknown`) that nobody knows. Not 501, which it takes for a no."""
 _CHALLENGE = 'Basic realm="mltrail (an API token is the password)", charset="UTF-8"'
 """Makes a browser ask. Bearer is taken as well; two challenges in one header are more than some browsers can read."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from mltrail_api.mlflow.artifacts import endpoints as artifacts
+from mltrail_api.mlflow.artifacts import multipart_endpoints as multipart
+from mltrail_api.mlflow.artifacts import presigned_endpoints as presigned
 from mltrail_api.mlflow.artifacts import requests as artifact_requests
 from mltrail_api.mlflow.endpoint import Endpoint, Handler, RawEndpoint
 from mltrail_api.mlflow.experiments import endpoints as experiments
@@ -82,6 +84,12 @@ VERSION_2: RoutingTable = {
         metric_requests.GetHistoryBulkInterval, metrics.get_history_bulk_interval
     ),
     ("GET", "/artifacts/list"): json(artifact_requests.ListArtifacts, artifacts.list_run),
+    ("POST", "/artifacts/presigned-upload-url"): json(
+        artifact_requests.CreatePresignedUploadUrl, presigned.create_upload_url
+    ),
+    ("POST", "/artifacts/presigned-download-url"): json(
+        artifact_requests.CreatePresignedDownloadUrl, presigned.create_download_url
+    ),
     ("POST", "/logged-models"): json(model_requests.CreateLoggedModel, models.create),
     ("POST", "/logged-models/search"): json(model_requests.SearchLoggedModels, model_search.search),
     ("GET", "/logged-models/{model_id}"): json(model_requests.LoggedModelById, models.get),
@@ -146,6 +154,10 @@ ARTIFACTS: RoutingTable = {
     ("GET", "/artifacts/{path:path}"): RawEndpoint(artifacts.download),
     ("HEAD", "/artifacts/{path:path}"): RawEndpoint(artifacts.download),
     ("DELETE", "/artifacts/{path:path}"): RawEndpoint(artifacts.delete),
+    ("GET", "/presigned/{path:path}"): json(artifact_requests.GetPresignedDownloadUrl, presigned.get_download_url),
+    ("POST", "/mpu/create/{directory:path}"): json(artifact_requests.CreateMultipartUpload, multipart.create),
+    ("POST", "/mpu/complete/{directory:path}"): json(artifact_requests.CompleteMultipartUpload, multipart.complete),
+    ("POST", "/mpu/abort/{directory:path}"): json(artifact_requests.AbortMultipartUpload, multipart.abort),
 }
 """Below `/api/2.0/mlflow-artifacts` and `/ajax-api/2.0/mlflow-artifacts`."""
 

@@ -38,6 +38,10 @@ def _server(
     log_url: LogUrl = None,
     store_url: StoreUrl = None,
     artifacts_url: ArtifactsUrl = None,
+    artifacts_client_url: Annotated[
+        str | None,
+        typer.Option("--artifacts-client-url", help="What clients reach S3 by, if not as this server does; or none."),
+    ] = None,
     role: Annotated[str | None, typer.Option("--role", help="all, api, projector or jobs; all by default.")] = None,
     workers: _Workers = None,
     require_auth: _RequireAuth = None,
@@ -68,6 +72,7 @@ def _server(
             log_url=log_url,
             store_url=store_url,
             artifacts_url=artifacts_url,
+            artifacts_client_url=artifacts_client_url,
             role=role,
             workers=workers,
             require_auth=require_auth,

@@ -25,6 +25,7 @@ from mltrail_core.artifacts.direct import DirectTransfer
 from mltrail_core.errors import Invalid, NotFound, Unavailable
 
 __all__ = [
+    "NO_CLIENTS",
     "ArtifactStore",
     "Blob",
     "BlobStream",
@@ -42,6 +43,10 @@ BLOBS = "blobs/sha256"
 """Where finished blobs lie below the root of every store; the last part of the name is the hash."""
 UNFINISHED = "unfinished"
 """Where bytes lie under a random name until their hash is known."""
+
+
+NO_CLIENTS = "none"
+"""Said in place of a URL where clients can't reach the store's service."""
 
 
 class BlobWriter(Protocol):
@@ -101,7 +106,7 @@ class ArtifactStore(Protocol):
     @property
     @abstractmethod
     def direct(self) -> DirectTransfer | None:
-        """How clients bring and fetch bytes past the server; None where they can't, as with a folder."""
+        """How clients bring and fetch bytes past the server; None where there is no such way, as with a folder."""
 
     @abstractmethod
     def writer(self) -> BlobWriter:

@@ -7,8 +7,9 @@ has hashed it. What becomes of an upload is in the log; the store only keeps its
 from __future__ import annotations
 
 import re
+import secrets
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NewType, Protocol
 
@@ -64,6 +65,11 @@ class DirectTransfer(Protocol):
     URLs are signed without asking the store. `key` is the store's own name of a multipart upload under way.
     """
 
+    @property
+    @abstractmethod
+    def reaches_clients(self) -> bool:
+        """Whether clients can use the URLs; if not, none is to be given to them."""
+
     @abstractmethod
     def begin_multipart(self, upload_id: UploadId) -> str:
         """Begin a multipart upload and return its key."""
@@ -109,12 +115,21 @@ class DirectTransfer(Protocol):
         """Leave nothing under the id, finished or under way; nothing happens when nothing is there."""
 
     @abstractmethod
+    def list_uploads(self) -> Iterator[UploadId]:
+        """Yield the id of everything that lies or is under way under one, each once or more, in no order."""
+
+    @abstractmethod
     def sign_blob(self, sha256: str, saved_as: SavedAs, lasts_s: int) -> SignedUrl:
         """Return a URL to GET a blob, or ranges of it, by."""
 
     @abstractmethod
     def sign_upload(self, upload_id: UploadId, saved_as: SavedAs, lasts_s: int) -> SignedUrl:
         """Return a URL to GET what lies under the id, or ranges of it, by."""
+
+
+def new_upload_id() -> UploadId:
+    """Return a fresh random id of an upload."""
+    return UploadId(secrets.token_hex(16))
 
 
 def parse_upload_id(text: str) -> UploadId:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mltrail_core.artifacts import (
+    NO_CLIENTS,
     ArtifactStore,
     BlobStream,
     BlobWriter,
@@ -28,9 +29,6 @@ from mltrail_core.errors import Invalid
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import MultipartUploadTypeDef
-
-NO_CLIENTS = "none"
-"""Said in place of a URL where clients can't reach the service."""
 
 
 class S3ArtifactStore(ArtifactStore):
@@ -59,11 +57,13 @@ class S3ArtifactStore(ArtifactStore):
             raise Invalid("the artifacts URL names no bucket; expected s3://bucket/prefix")
         with translated("open the artifact store"):
             client = s3_client(endpoint_url, region)
-            signer = client if client_url in (None, NO_CLIENTS) else s3_client(client_url, region)
+            signer = (
+                client if client_url is None else s3_client(client_url, region) if client_url != NO_CLIENTS else None
+            )
         self._bucket = S3Bucket(client, bucket, f"{prefix}/" if prefix else "")
         self._sizes = sizes or PartSizes()
         self._signer = signer
-        self._direct = None if client_url == NO_CLIENTS else S3DirectTransfer(self._bucket, signer, self._sizes)
+        self._direct = S3DirectTransfer(self._bucket, signer, self._sizes)
 
     @property
     def url(self) -> str:
@@ -71,8 +71,8 @@ class S3ArtifactStore(ArtifactStore):
         return f"s3://{self._bucket.name}/{self._bucket.prefix}".rstrip("/")
 
     @property
-    def direct(self) -> DirectTransfer | None:
-        """Uploads and downloads by presigned URLs, unless clients can't reach the service."""
+    def direct(self) -> DirectTransfer:
+        """Uploads and downloads by presigned URLs."""
         return self._direct
 
     def writer(self) -> BlobWriter:
@@ -142,7 +142,8 @@ class S3ArtifactStore(ArtifactStore):
     def close(self) -> None:
         """Close the pools of connections."""
         self._bucket.client.close()
-        self._signer.close()
+        if self._signer is not None:
+            self._signer.close()
 
     def _key(self, sha256: str) -> str:
         return self._bucket.blobs_prefix + parse_sha256(sha256)

@@ -61,9 +61,7 @@ class S3Bucket:
 
 def s3_client(endpoint_url: str | None, region: str | None) -> S3Client:
     """Return a client, safe for threads; what is None comes from boto3's own environment variables and files."""
-    client: S3Client = boto3.Session(
-        region_name=region
-    ).client(
+    client: S3Client = boto3.Session(region_name=region).client(
         "s3",
         endpoint_url=endpoint_url,
         config=Config(

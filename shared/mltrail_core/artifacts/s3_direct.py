@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -36,12 +37,21 @@ _WRONG_PARTS = {
 
 
 class S3DirectTransfer(DirectTransfer):
-    """Uploads as objects `<prefix>/uploads/<id>`; `signer` signs for the address that clients reach the service by."""
+    """Uploads as objects `<prefix>/uploads/<id>`.
 
-    def __init__(self, bucket: S3Bucket, signer: S3Client, sizes: PartSizes) -> None:
+    `signer` signs for the address that clients reach the service by; None when there is none.
+    """
+
+    def __init__(self, bucket: S3Bucket, signer: S3Client | None, sizes: PartSizes) -> None:
         self._bucket = bucket
-        self._signer = signer
+        self._signer = signer or bucket.client
+        self._reaches_clients = signer is not None
         self._sizes = sizes
+
+    @property
+    def reaches_clients(self) -> bool:
+        """Whether there is an address that clients reach the service by."""
+        return self._reaches_clients
 
     def begin_multipart(self, upload_id: UploadId) -> str:
         """Begin a multipart upload; its key is S3's upload id."""
@@ -118,6 +128,17 @@ class S3DirectTransfer(DirectTransfer):
                     abort_multipart(self._bucket, upload["Key"], upload["UploadId"])
             client.delete_object(Bucket=name, Key=key)
 
+    def list_uploads(self) -> Iterator[UploadId]:
+        """Yield what lies below `uploads/`, then what is under way there, 1,000 a request."""
+        client, name, prefix = self._bucket.client, self._bucket.name, self._bucket.uploads_prefix
+        with translated(f"list s3://{name}/{prefix}"):
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield from _upload_ids(item["Key"].removeprefix(prefix))
+            for uploads in client.get_paginator("list_multipart_uploads").paginate(Bucket=name, Prefix=prefix):
+                for upload in uploads.get("Uploads", ()):
+                    yield from _upload_ids(upload["Key"].removeprefix(prefix))
+
     def sign_blob(self, sha256: str, saved_as: SavedAs, lasts_s: int) -> SignedUrl:
         """Sign a GET of a blob's object."""
         return self._sign_get(self._bucket.blobs_prefix + parse_sha256(sha256), saved_as, lasts_s)
@@ -157,3 +178,8 @@ class S3DirectTransfer(DirectTransfer):
 
     def _missing(self, upload_id: UploadId) -> str:
         return f"no bytes were uploaded as {upload_id}, or they are gone"
+
+
+def _upload_ids(name: str) -> Iterator[UploadId]:
+    with contextlib.suppress(Invalid):  # somebody else's
+        yield parse_upload_id(name)

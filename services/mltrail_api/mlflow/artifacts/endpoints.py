@@ -10,20 +10,15 @@ from starlette.responses import Response
 
 from mltrail_api.mlflow.artifacts.paths import attachment_headers, media_type_of, readable_path, writable_path
 from mltrail_api.mlflow.artifacts.places import Place, find_place
-from mltrail_api.mlflow.artifacts.queries import (
-    file_above,
-    file_at,
-    files_under,
-    is_directory,
-    listed,
-    run_artifact_uri,
-)
+from mltrail_api.mlflow.artifacts.queries import files_under, listed, run_artifact_uri
 from mltrail_api.mlflow.artifacts.requests import GetRunFile, ListArtifacts, ListProxied
+from mltrail_api.mlflow.artifacts.targets import find_target, shown_file
+from mltrail_api.mlflow.artifacts.uploads import content_of_upload, note_arrivals
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
 from mltrail_api.mlflow.wire import fields_of_query, parse_message
 from mltrail_api.services import Services
-from mltrail_api.transfer import blob_response, receive_blob
-from mltrail_api.visibility import EVENTUAL, freshness_of
+from mltrail_api.transfer import content_of_blob, content_response, receive_blob
+from mltrail_api.visibility import freshness_of
 from mltrail_core.clock import now_us
 from mltrail_core.errors import Invalid, NotFound
 from mltrail_core.events import ArtifactDeleted, ArtifactStored
@@ -37,6 +32,7 @@ _DELETIONS_PER_RECORD = 100
 async def list_run(services: Services, request: ListArtifacts, caller: Caller) -> Answer:
     """Answer a directory of a run, with paths from the run's root."""
     path = readable_path(request.path)
+    await note_arrivals(services, Place(request.run_id, path, is_run=True))
 
     def query(connection: Connection) -> tuple[str | None, list[dict[str, object]]]:
         return run_artifact_uri(connection, request.run_id), listed(connection, request.run_id, path, path)
@@ -51,6 +47,7 @@ async def list_run(services: Services, request: ListArtifacts, caller: Caller) -
 async def list_proxied(services: Services, request: ListProxied, caller: Caller) -> Answer:
     """Answer a directory of the proxy, with bare names."""
     place = await find_place(services, readable_path(request.path))
+    await note_arrivals(services, place)
     seen = await services.visibility.read(
         lambda connection: listed(connection, place.owner, place.path, ""), caller.asks_for(place.freshness)
     )
@@ -59,14 +56,12 @@ async def list_proxied(services: Services, request: ListProxied, caller: Caller)
 
 async def upload(services: Services, request: Request, caller: Caller) -> Response:
     """Store the request's body at a path; a client that goes away in the middle leaves nothing."""
-    place = await find_place(services, writable_path(request.path_params["path"]))
-    if not place.path:
-        raise Invalid(f"{request.path_params['path']!r} is the root of its artifacts; name a file below it")
-    user = (await services.run_states.writable(place.owner)).user if place.is_run else None
-    await _refuse_directory(services, place)
+    target = await find_target(services, writable_path(request.path_params["path"]))
+    place = target.place
     blob = await receive_blob(services, request.stream())
     stored = ArtifactStored(now_us(), place.owner, place.path, blob.size_bytes, blob.sha256, media_type_of(place.path))
-    written = await services.appender.append(place.partition, [stored], caller.actor(user))
+    await note_arrivals(services, place)  # what a client brought by URL before now is older than this
+    written = await services.appender.append(place.partition, [stored], caller.actor(target.user))
     headers = {} if await services.visibility.outcome(written) else PENDING
     return Response("{}", headers=headers, media_type="application/json")
 
@@ -83,6 +78,7 @@ async def delete(services: Services, request: Request, caller: Caller) -> Respon
     if place == Place(LOOSE_FILES, ""):
         raise Invalid("the path is empty; name the file or directory to delete")
     user = (await services.run_states.writable(place.owner)).user if place.is_run else None
+    await note_arrivals(services, place)
     seen = await services.visibility.read(
         lambda connection: files_under(connection, place.owner, place.path), place.freshness
     )
@@ -111,30 +107,16 @@ async def send_file(services: Services, request: Request, place: Place, caller: 
         Invalid: it is a directory.
     """
 
-    def query(connection: Connection) -> tuple[str | None, bool]:
-        file = file_at(connection, place.owner, place.path)
-        return (file.sha256, False) if file else (None, is_directory(connection, place.owner, place.path))
-
-    sha256, is_dir = (await services.visibility.read(query, caller.asks_for(place.freshness))).value
+    file, is_dir = await shown_file(services, place, caller)
     if is_dir:
         raise Invalid(f"Artifact path refers to a directory, not a file: '{place.path[:300]}'; list it instead")
-    if sha256 is None:
+    if file is None:
         raise NotFound(f"No artifact at '{place.path[:300]}' of {place.owner[:300]}")
-    return await blob_response(services, request, sha256, media_type_of(place.path), attachment_headers(place.path))
-
-
-async def _refuse_directory(services: Services, place: Place) -> None:
-    """Keep a path from being a file and a directory at once: no client could download both."""
-
-    def query(connection: Connection) -> tuple[str | None, bool]:
-        above = file_above(connection, place.owner, place.path)
-        return above, above is None and is_directory(connection, place.owner, place.path)
-
-    above, is_dir = (await services.visibility.read(query, EVENTUAL)).value
-    if above is not None:
-        raise Invalid(f"'{above[:300]}' is a file, so nothing can be stored below it; choose another path")
-    if is_dir:
-        raise Invalid(f"'{place.path[:300]}' is a directory, so no file can take its place; choose another path")
+    if file.upload_id is not None:
+        content = await content_of_upload(services, file.upload_id)
+    else:
+        content = await content_of_blob(services, file.sha256 or "")
+    return await content_response(services, request, content, media_type_of(place.path), attachment_headers(place.path))
 
 
 def _deletions(place: Place, paths: list[str]) -> list[tuple[Partition, list[ArtifactDeleted]]]:

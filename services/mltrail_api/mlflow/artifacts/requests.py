@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mltrail_api.mlflow.wire import Message, RequiredText, Text
+from typing import Annotated
+
+from annotated_types import MinLen
+
+from mltrail_api.mlflow.wire import Int64, Message, RequiredText, Text
 
 
 class ListArtifacts(Message):
@@ -24,3 +28,60 @@ class GetRunFile(Message):
 
     run_id: RequiredText
     path: RequiredText
+
+
+class CreateMultipartUpload(Message):
+    """`directory` stands in the URL; `path` is that of the client's file, whose name counts."""
+
+    directory: Text
+    path: RequiredText
+    num_parts: Int64 = 0
+
+
+class UploadPart(Message):
+    """A part that the store has."""
+
+    part_number: Int64 = 0
+    etag: Text = ""
+
+
+class CompleteMultipartUpload(Message):
+    """Of an upload that `CreateMultipartUpload` began at the same path."""
+
+    directory: Text
+    path: RequiredText
+    upload_id: Text = ""
+    parts: Annotated[tuple[UploadPart, ...], MinLen(1)]
+
+
+class AbortMultipartUpload(Message):
+    """Of an upload that `CreateMultipartUpload` began at the same path."""
+
+    directory: Text
+    path: RequiredText
+    upload_id: Text = ""
+
+
+class CreatePresignedUploadUrl(Message):
+    """For a file of a run or of a logged model, one of the two."""
+
+    run_id: Text = ""
+    model_id: Text = ""
+    path: RequiredText
+    expiration: Int64 = 900
+    """Seconds."""
+
+
+class CreatePresignedDownloadUrl(Message):
+    """For a file of a run."""
+
+    run_id: RequiredText
+    path: RequiredText
+    expiration: Int64 = 300
+    """Seconds."""
+
+
+class GetPresignedDownloadUrl(Message):
+    """Of the proxy; `path` stands in the URL."""
+
+    path: Text

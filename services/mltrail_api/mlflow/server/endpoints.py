@@ -12,16 +12,21 @@ class ServerInfo(Message):
 
 
 async def server_info(services: Services, request: ServerInfo, caller: Caller) -> Answer:
-    """Say which of MLflow's optional features are served: none yet (`mlflow.utils.server_info`)."""
+    """Say which of MLflow's optional features are served (`mlflow.utils.server_info`).
+
+    Clients go past the server where they can: to an S3 that they reach, never to a folder.
+    """
+    direct = services.artifacts.direct
+    is_direct = direct is not None and direct.reaches_clients
     return Answer(
         {
             "store_type": "SqlStore",
             "workspaces_enabled": False,
             "trace_archival_enabled": False,
-            "multipart_uploads_enabled": False,
-            "multipart_downloads_enabled": False,
-            "presigned_upload_run_id_supported": False,
-            "presigned_upload_model_id_supported": False,
+            "multipart_uploads_enabled": is_direct,
+            "multipart_downloads_enabled": is_direct,
+            "presigned_upload_run_id_supported": is_direct,
+            "presigned_upload_model_id_supported": is_direct,
             "features_enabled": {"gateway": False},
         }
     )
