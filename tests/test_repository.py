@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mltrail._recording import read_recording
 from mltrail._settings import read_settings
 from mltrail_cli.__main__ import main
 from mltrail_cli.settings import Settings
@@ -85,8 +86,9 @@ def test_every_setting_of_the_server_is_documented_with_its_flag_and_default() -
 
 def test_every_setting_of_the_sdk_is_documented_with_its_default() -> None:
     rows = {row["variable"] or row["argument"]: row for row in _rows(DOCS / "settings.md", "argument")}
-    settings = read_settings({})
+    settings, recording = read_settings({}), read_recording({})
     assert settings.run_id is None
+    assert recording.node_id is None
     assert settings.destination.token is None
     defaults = {
         "`MLTRAIL_URI`": "`./mltrail-data`",
@@ -96,6 +98,11 @@ def test_every_setting_of_the_sdk_is_documented_with_its_default() -> None:
         "`MLTRAIL_DURABILITY`": f"`{settings.durability}`",
         "`MLTRAIL_OFFLINE`": f"`{settings.is_offline}`",
         "`MLTRAIL_SPOOL`": "`~/.local/state/mltrail/spool`",
+        "`MLTRAIL_RECORD_CODE`": f"`{recording.code}`",
+        "`MLTRAIL_RECORD_ENVIRONMENT`": f"`{recording.environment}`",
+        "`MLTRAIL_SYSTEM_METRICS_INTERVAL_S`": f"`{recording.system_metrics_interval_s}`",
+        "`MLTRAIL_NODE_ID`": "none",
+        "`MLTRAIL_CONSOLE`": f"`{recording.console}`",
         "`flush_interval_s`": f"`{settings.flush_interval_s}`",
         "`exit_timeout_s`": f"`{settings.exit_timeout_s}`",
         "`block_timeout_s`": f"`{settings.block_timeout_s}`",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -11,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mltrail import _lifecycle as lifecycle
+from mltrail._announcement import announce
 from mltrail._arguments import checked_experiment, checked_key, checked_name, checked_run_id, tag_value
-from mltrail._description import describe_run
 from mltrail._names import new_run_name
+from mltrail._recording import Recording, read_recording
 from mltrail._run import Run
 from mltrail._settings import (
     DEFAULT_BLOCK_TIMEOUT_S,
     DEFAULT_EXIT_TIMEOUT_S,
     DEFAULT_FLUSH_INTERVAL_S,
     MAX_SPOOL_BYTES,
-    Destination,
     read_settings,
 )
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _lock = threading.RLock()
 _session: Session | None = None
+_recording = Recording()
 _open_runs: list[Run] = []
 _has_joined = False
 _active: ContextVar[tuple[Run, ...]] = ContextVar("mltrail_active_runs", default=())
@@ -47,6 +47,10 @@ def init(
     offline: bool | None = None,
     spool: str | os.PathLike[str] | None = None,
     max_spool_bytes: int = MAX_SPOOL_BYTES,
+    record_code: bool | None = None,
+    record_environment: bool | None = None,
+    system_metrics_interval_s: float | None = None,
+    console: bool | None = None,
 ) -> None:
     """Say where runs that start from now on are sent to; prints it once, and how to see them.
 
@@ -67,6 +71,14 @@ def init(
             folder needs nobody to be reached, so it makes no difference there.
         spool: the folder for what no server has acknowledged; None takes $MLTRAIL_SPOOL, else the user's state folder.
         max_spool_bytes: the most that this process puts there.
+        record_code: whether runs keep their git commit, and the diff of a tree that was changed; None takes
+            $MLTRAIL_RECORD_CODE, else True.
+        record_environment: whether runs keep the installed packages, the machine and the program's arguments; None
+            takes $MLTRAIL_RECORD_ENVIRONMENT, else True. Variables of the environment are never kept.
+        system_metrics_interval_s: how often CPU, memory, disk, network and GPUs are logged as `system/…`, 0 for never;
+            None takes $MLTRAIL_SYSTEM_METRICS_INTERVAL_S, else 10.
+        console: whether what is printed through Python is kept as the artifact `mltrail/console.log`; None takes
+            $MLTRAIL_CONSOLE, else False.
 
     Raises:
         ValueError: the URI is of no known kind, the token can't be sent, or an argument is not one of the known words.
@@ -87,16 +99,24 @@ def init(
         spool=None if spool is None else Path(spool),
         max_spool_bytes=max_spool_bytes,
     )
+    recording = read_recording(
+        os.environ,
+        record_code=record_code,
+        record_environment=record_environment,
+        system_metrics_interval_s=system_metrics_interval_s,
+        console=console,
+    )
     from mltrail._session import Session  # loads NumPy, which `import mltrail` should not wait for
 
-    global _session
+    global _session, _recording
     with _lock:
         session = Session(settings)
-        previous, _session = _session, session
+        previous, _session, _recording = _session, session, recording
+        session.before_close(lambda: _watch_no_more(session))
         lifecycle.watch(session)
         lifecycle.renew_in_child(_renew_lock)
         if previous is None or previous.settings.destination != settings.destination:
-            print(_offline(session) if settings.is_offline else _where(settings.destination), file=sys.stderr)
+            announce(session)
     if previous is not None and not previous.has_open_runs:
         previous.close(previous.settings.exit_timeout_s)
         lifecycle.unwatch(previous)
@@ -123,11 +143,14 @@ def start_run(
     Raises:
         ValueError, TypeError: an argument is not valid.
     """
+    from mltrail._description import describe_run  # these two load what `import mltrail` should not wait for
+    from mltrail._watch import watch
+
     global _has_joined
     with _lock:
         if _session is None:
             init()
-        session = _session
+        session, recording = _session, _recording
         assert session is not None
         if run_id is None and not _has_joined:
             run_id = session.settings.run_id
@@ -145,12 +168,14 @@ def start_run(
         name = checked_name(name or new_run_name())
         stream = session.create_run(experiment, name)
         run = Run(session, stream, name=name, experiment=experiment, on_end=_deactivate)
-        describe_run(session, stream)
+        describe_run(session, stream, recording)
     run.set_tags(checked_tags)
     with _lock:
         _open_runs.append(run)
     _active.set((*_active.get(), run))
     lifecycle.catch_sigterm()
+    watch.attach(run, session, stream, recording, is_own=run_id is None)
+    lifecycle.renew_in_child(watch.begin_again_in_child)
     return run
 
 
@@ -249,26 +274,14 @@ def _required() -> Run:
     raise ValueError("no run is active; begin one: with mltrail.start_run(experiment=…) as run")
 
 
+def _watch_no_more(session: Session) -> None:
+    from mltrail._watch import watch
+
+    watch.detach_all(session)
+
+
 def _deactivate(run: Run) -> None:
     _active.set(tuple(one for one in _active.get() if one is not run))
     with _lock:
         if run in _open_runs:
             _open_runs.remove(run)
-
-
-def _offline(session: Session) -> str:
-    path, shown = session.spool.path, session.settings.destination.shown
-    return f"mltrail: offline, all is kept in {path}; send it to {shown} with: mltrail sync {path and path.parent}"
-
-
-def _where(destination: Destination) -> str:
-    match destination.kind:
-        case "http":
-            return f"mltrail: logging to {destination.shown}, where a browser shows it"
-        case "redis":
-            return f"mltrail: logging to {destination.shown}; see it with: mltrail server --log-url {destination.shown}"
-        case "folder":
-            return (
-                f"mltrail: logging to the folder {destination.shown}, no server needed; "
-                f"see it with: mltrail server --data {destination.shown}"
-            )

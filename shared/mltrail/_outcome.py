@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -65,6 +64,8 @@ class Outcome(Generic[T]):
         return self._value_of(self._decision)
 
     def __await__(self) -> Generator[object, None, T]:
+        import asyncio  # who awaits this has loaded it; `import mltrail` does not
+
         return asyncio.to_thread(self.result).__await__()
 
     def __repr__(self) -> str:
@@ -74,6 +75,10 @@ class Outcome(Generic[T]):
 
     def _wait(self, deadline: float, timeout_s: float) -> Decision:
         is_durable = self._session.flush(None, deadline)
+        if self._session.settings.is_offline:
+            raise Unavailable(
+                f"{self._what} is kept in the spool, since this session is offline: `mltrail sync` sends it"
+            )
         pause_s = _FIRST_PAUSE_S
         while True:
             reader = open_reader(self._session.settings.destination)

@@ -49,7 +49,7 @@ class PointSink(Protocol):
 
 
 class Run:
-    """A run that this process writes to, made by `mltrail.start_run`. Use it in a `with`, or call `end`.
+    """A run that this process writes to, made by `mltrail.start_run`. Use it in a `with` or `async with`, or `end` it.
 
     Methods may be called from any thread. They raise only for wrong arguments (ValueError, TypeError); what can't be
     kept or sent is counted and said in a warning.
@@ -186,14 +186,23 @@ class Run:
         Args:
             status: FINISHED (the default), FAILED or KILLED.
         """
-        if status is not None:
-            checked_status(status)
-        if self._is_ended:
-            return
-        self._is_ended = True
-        self._points = _AfterEnd(self.id, self._session.losses)
-        self._on_end(self)
-        self._session.end_stream(self._stream, status)
+        if self._begin_end(status):
+            self._on_end(self)
+            self._end_stream(status)
+
+    async def aend(self, status: str | None = None) -> None:
+        """As `end`, for asyncio: the waiting is done in a thread, and the loop goes on."""
+        import asyncio  # who awaits this has loaded it; `import mltrail` does not
+
+        if self._begin_end(status):
+            self._on_end(self)  # here, since a thread could not change which run is active in this task
+            await asyncio.to_thread(self._end_stream, status)
+
+    async def aflush(self, timeout_s: float = 10.0) -> bool:
+        """As `flush`, for asyncio: the waiting is done in a thread, and the loop goes on."""
+        import asyncio
+
+        return await asyncio.to_thread(self.flush, timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -201,9 +210,29 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        from mltrail._lifecycle import status_after
+        self.end(_status_after(error))
 
-        self.end(None if error is None else status_after(error))
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aend(_status_after(error))
+
+    def _begin_end(self, status: str | None) -> bool:
+        """Return whether this is the first end of the run."""
+        if status is not None:
+            checked_status(status)
+        was_ended, self._is_ended = self._is_ended, True
+        return not was_ended
+
+    def _end_stream(self, status: str | None) -> None:
+        from mltrail._watch import watch
+
+        watch.detach(self)  # before the end: the last of the console is an artifact of the run
+        self._points = _AfterEnd(self.id, self._session.losses)
+        self._session.end_stream(self._stream, status)
 
     def __repr__(self) -> str:
         return f"<mltrail.Run {self.id}{'' if self.name is None else f' {self.name!r}'}{' ended' * self._is_ended}>"
@@ -228,6 +257,12 @@ class _AfterEnd:
 
     def __len__(self) -> int:
         return 0
+
+
+def _status_after(error: BaseException | None) -> str | None:
+    from mltrail._lifecycle import status_after
+
+    return None if error is None else status_after(error)
 
 
 def _learn(key: object) -> str:

@@ -73,6 +73,7 @@ class Session:
         )
         self._background = Background(self.losses)
         self._open_streams: list[Stream] = []
+        self._before_close: list[Callable[[], None]] = []
         self._inherited: list[Transport] = []
         """Of the parent processes: never used nor closed here, which would harm the parent's connections."""
         self._transport: Transport | None = None
@@ -239,6 +240,10 @@ class Session:
         self.buffer.put(flush)
         return self._wait(flush, deadline) and is_done
 
+    def before_close(self, call: Callable[[], None]) -> None:
+        """Call `call` when this session is closed, while runs can still be written to."""
+        self._before_close.append(call)
+
     def close(self, timeout_s: float, status: str | None = None) -> None:
         """End what is open here, send all, and stop; what can't be sent within `timeout_s` stays in the spool.
 
@@ -250,6 +255,8 @@ class Session:
             if self._is_closed:
                 return
             self._is_closed = True
+        for call in self._before_close:
+            call()
         deadline = time.monotonic() + (min(1.0, timeout_s) if self._is_out_of_patience else timeout_s)
         if self._is_running:
             for stream in list(self._open_streams):

@@ -1,11 +1,10 @@
-"""What a run records by itself about where it ran, as the tags that MLflow's clients set and its UI shows."""
+"""Who writes and what is running, as the tags that MLflow's clients set and its UI shows."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import socket
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,7 @@ from mltrail._stream import Writer
 USER = "mlflow.user"
 SOURCE_NAME = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
-GIT_COMMIT = "mlflow.source.git.commit"
-GIT_BRANCH = "mlflow.source.git.branch"
-GIT_DIRTY = "mltrail.git.dirty"
 ENTRY_POINT = "mltrail.entry_point"
-
-_GIT_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +64,3 @@ def program_tags(program: Program, user: str) -> dict[str, str]:
         SOURCE_TYPE: "NOTEBOOK" if program.is_notebook else "LOCAL",
         ENTRY_POINT: program.entry_point,
     }
-
-
-def git_tags(folder: Path) -> dict[str, str]:
-    """Return commit, branch and whether tracked files were changed; {} outside a git tree or without git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not commit:
-        return {}
-    tags = {GIT_COMMIT: commit}
-    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
-    if branch and branch != "HEAD":
-        tags[GIT_BRANCH] = branch
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    if status is not None:
-        tags[GIT_DIRTY] = "true" if status else "false"
-    return tags
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # no git, or a tree so large that its answer is not worth the wait
-    return done.stdout.strip() if done.returncode == 0 else None
