@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan, Receive, Scope, Send
 
+from mltrail_api.attendance import Attendance
 from mltrail_api.edge import Edge
 from mltrail_api.identity.gate import Gate
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
@@ -58,7 +59,10 @@ def create_app(services: Services, *, pages: APIRouter | None = None, requires_t
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        attendance = Attendance(services.liveness)
+        attendance.start()
         yield
+        attendance.close()
         services.close()
 
     app = Application(services, Gate(services.tokens, requires_token=requires_token), lifespan)

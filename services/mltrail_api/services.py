@@ -13,6 +13,7 @@ from mltrail_api.mlflow.runs.states import RunStates
 from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.visibility import Visibility
 from mltrail_core.artifacts import ArtifactStore
+from mltrail_core.liveness import Liveness
 from mltrail_core.log import EventLog
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.registry_rules import STOCK_STAGES
@@ -22,11 +23,12 @@ from mltrail_core.webhook_target import TargetRules
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports of one API worker. `close` ends what the API itself started; log, read model and store stay open."""
+    """The ports of one API worker. `close` ends what the API itself started; the ports stay open."""
 
     log: EventLog
     read_model: ReadModel
     artifacts: ArtifactStore
+    liveness: Liveness
     appender: Appender
     visibility: Visibility
     run_states: RunStates
@@ -49,6 +51,7 @@ def compose(
     log: EventLog,
     read_model: ReadModel,
     artifacts: ArtifactStore,
+    liveness: Liveness,
     *,
     stages: tuple[str, ...] = STOCK_STAGES,
     webhook_secrets: Path | None = None,
@@ -60,6 +63,7 @@ def compose(
         log=log,
         read_model=read_model,
         artifacts=artifacts,
+        liveness=liveness,
         appender=Appender(log),
         visibility=visibility,
         run_states=RunStates(visibility),

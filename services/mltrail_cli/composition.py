@@ -10,6 +10,7 @@ from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.settings import Settings
 from mltrail_core.artifacts import ArtifactStore, open_artifact_store
 from mltrail_core.errors import Unavailable
+from mltrail_core.liveness import Liveness, open_liveness
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.log.genesis import ensure_begun
 from mltrail_core.readmodel.store import ReadModel, open_read_model
@@ -17,16 +18,17 @@ from mltrail_core.readmodel.store import ReadModel, open_read_model
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The three places that hold all there is."""
+    """The three places that hold all there is, and the marks of who is alive."""
 
     log: EventLog
     read_model: ReadModel
     artifacts: ArtifactStore
+    liveness: Liveness
 
     def close(self) -> None:
         """Release files and connections."""
         with contextlib.ExitStack() as closing:
-            for port in (self.log, self.read_model, self.artifacts):
+            for port in (self.log, self.read_model, self.artifacts, self.liveness):
                 closing.callback(port.close)
 
 
@@ -50,8 +52,10 @@ def open_ports(settings: Settings) -> Ports:
         read_model = open_read_model(settings.read_model_location)
         opened.callback(read_model.close)
         artifacts = open_artifact_store(settings.artifacts_location, client_url=settings.artifacts_client_url)
+        opened.callback(artifacts.close)
+        liveness = open_liveness(settings.log_location)
         opened.pop_all()
-    return Ports(log, read_model, artifacts)
+    return Ports(log, read_model, artifacts, liveness)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import uvicorn
 from mltrail_api.app import create_app
 from mltrail_api.services import Services, compose
 from mltrail_core.artifacts import open_artifact_store
+from mltrail_core.liveness import open_liveness
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.log.genesis import ensure_begun
 from mltrail_core.readmodel.store import ReadModel, open_read_model
@@ -94,6 +95,7 @@ def running_api(
             wrap_log(log),
             read_model,
             artifacts,
+            open_liveness(str(folder / "log")),
             webhook_secrets=folder / "webhook-secrets.json",
             webhook_targets=webhook_targets,
         )

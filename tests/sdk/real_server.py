@@ -12,6 +12,7 @@ import uvicorn
 from mltrail_api.app import create_app
 from mltrail_api.services import compose
 from mltrail_core.artifacts import open_artifact_store
+from mltrail_core.liveness import open_liveness
 from mltrail_core.log import open_log
 from mltrail_core.log.genesis import ensure_begun
 from mltrail_core.readmodel.store import open_read_model
@@ -29,7 +30,8 @@ def real_server(log_url: str, folder: Path) -> Iterator[str]:
     stop = threading.Event()
     projecting = threading.Thread(target=Projector(log, read_model).run, args=(stop,))
     port = free_port()
-    app = create_app(compose(log, read_model, artifacts))
+    liveness = open_liveness(log_url)
+    app = create_app(compose(log, read_model, artifacts, liveness))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
     serving = threading.Thread(target=server.run)
     projecting.start()
@@ -44,6 +46,7 @@ def real_server(log_url: str, folder: Path) -> Iterator[str]:
         serving.join()
         stop.set()
         projecting.join()
+        liveness.close()
         artifacts.close()
         read_model.close()
         log.close()

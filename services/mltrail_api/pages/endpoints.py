@@ -25,7 +25,7 @@ from mltrail_api.search.placement import own_experiment_ids
 from mltrail_api.search.runs import search_runs
 from mltrail_api.search.view import RunView, load_run, load_runs
 from mltrail_api.services import Services
-from mltrail_api.v1.delivery import load_delivery
+from mltrail_api.v1.delivery import Delivery, load_delivery, with_present
 from mltrail_api.visibility import EVENTUAL
 from mltrail_core.errors import Invalid
 
@@ -112,6 +112,13 @@ async def run(request: Request, run_id: str) -> HTMLResponse:
     values = (await services.visibility.read(query, EVENTUAL)).value
     if values is None:
         return _missing(services, f"There is no run {run_id[:200]}. If it has just begun, reload in a moment.")
+    found, delivery = values["run"], values["delivery"]
+    assert isinstance(found, RunView)
+    assert isinstance(delivery, Delivery)
+    if found.status == "RUNNING":
+        values["delivery"] = await services.visibility.run(
+            lambda: with_present(delivery, services.log, services.liveness)
+        )
     return page("run.html", {"server_version": services.version, **values})
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mltrail_api.pages.shown import shown_duration, shown_number, shown_size, shown_time
 
-_TONES = {"FINISHED": "good", "FAILED": "bad", "KILLED": "bad", "RUNNING": "busy", "SCHEDULED": "busy"}
+_TONES = {"FINISHED": "good", "FAILED": "bad", "KILLED": "bad", "LOST": "bad", "RUNNING": "busy", "SCHEDULED": "busy"}
 
 
 def page(template: str, values: Mapping[str, object], *, status: int = 200, script: bool = False) -> HTMLResponse:

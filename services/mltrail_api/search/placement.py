@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, FromClause, false, func, not_, or_, select, true, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    case,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
 
 from mltrail_api.search.expression import ViewType
 from mltrail_core.errors import Invalid
-from mltrail_core.readmodel.tables import TEXT, experiment_aliases, experiments, logged_models, runs
+from mltrail_core.readmodel.tables import TEXT, experiment_aliases, experiments, logged_models, lost_runs, runs
+from mltrail_core.rules import LOST_STATUS
 
 _MAX_EXPERIMENTS = 10_000
 """In one search: SQLite binds at most 32,766 values."""
@@ -22,6 +36,14 @@ PLACED_RUNS: FromClause = runs.outerjoin(
 
 IS_DELETED: ColumnElement[bool] = or_(runs.c.is_deleted, func.coalesce(experiments.c.is_deleted, false()))
 """Deleted by its own event or with its experiment."""
+
+MLFLOW_STATUS_OF_LOST = "FAILED"
+"""MLflow has no word for a run that counts as lost; with this one nobody waits for its end (docs/decisions)."""
+_IS_LOST: ColumnElement[bool] = exists().where(lost_runs.c.run_id == runs.c.run_id).correlate(runs)
+MLFLOW_STATUS: ColumnElement[str] = case((_IS_LOST, MLFLOW_STATUS_OF_LOST), else_=runs.c.status)
+"""The run's status as MLflow's clients are told it."""
+SHOWN_STATUS: ColumnElement[str] = case((_IS_LOST, LOST_STATUS), else_=runs.c.status)
+"""The run's status with our own word for lost runs."""
 
 MODEL_EXPERIMENT_ID: ColumnElement[str] = func.coalesce(
     experiment_aliases.c.experiment_id, logged_models.c.experiment_id

@@ -42,7 +42,15 @@ from mltrail_api.search.expression import (
 from mltrail_api.search.limits import DEFAULT_RESULTS, check_max_results
 from mltrail_api.search.page_token import AfterRun, Offset, Start, decode_token, encode_token
 from mltrail_api.search.parse import parse_run_filter, parse_run_order
-from mltrail_api.search.placement import ARTIFACT_URI, IS_DELETED, PLACED_RUNS, is_in_view, is_placed_in
+from mltrail_api.search.placement import (
+    ARTIFACT_URI,
+    IS_DELETED,
+    MLFLOW_STATUS,
+    PLACED_RUNS,
+    SHOWN_STATUS,
+    is_in_view,
+    is_placed_in,
+)
 from mltrail_core.errors import Invalid
 from mltrail_core.readmodel.tables import (
     dataset_inputs,
@@ -51,13 +59,14 @@ from mltrail_core.readmodel.tables import (
     runs,
     tags,
 )
+from mltrail_core.rules import LOST_STATUS
 
 _NEWEST_FIRST = OrderTerm(Column(Entity.ATTRIBUTE, "start_time"), is_ascending=False)
 _TEXT_ATTRIBUTES: dict[str, ColumnElement[str]] = {
     "run_id": runs.c.run_id,
     "run_name": runs.c.name,
     "user_id": runs.c.user,
-    "status": runs.c.status,
+    "status": MLFLOW_STATUS,
     "artifact_uri": ARTIFACT_URI,
 }
 _TIME_ATTRIBUTES: dict[str, ColumnElement[int]] = {"start_time": runs.c.started_us, "end_time": runs.c.ended_us}
@@ -152,6 +161,8 @@ def _condition(expression: Expression, dialect: str) -> ColumnElement[bool]:
             return _exists(table, table.c.key == key, number_condition(table.c.last_value, expression))
         case NumberComparison(column):
             return time_condition(_TIME_ATTRIBUTES[column.key], expression)
+        case TextComparison(Column(Entity.ATTRIBUTE, "status"), value=value) if value.upper() == LOST_STATUS:
+            return text_condition(SHOWN_STATUS, expression, dialect)
         case TextComparison(Column(Entity.ATTRIBUTE, key)):
             return text_condition(_TEXT_ATTRIBUTES[key], expression, dialect)
         case TextComparison(Column(Entity.DATASET, key)):

@@ -11,9 +11,16 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from mltrail_api.search.placement import ARTIFACT_URI, EXPERIMENT_ID, IS_DELETED, PLACED_RUNS
+from mltrail_api.search.placement import (
+    ARTIFACT_URI,
+    EXPERIMENT_ID,
+    IS_DELETED,
+    MLFLOW_STATUS_OF_LOST,
+    PLACED_RUNS,
+)
 from mltrail_core.readmodel.tables import (
     dataset_inputs,
+    lost_runs,
     metric_summaries,
     model_inputs,
     model_outputs,
@@ -21,6 +28,7 @@ from mltrail_core.readmodel.tables import (
     runs,
     tags,
 )
+from mltrail_core.rules import LOST_STATUS
 
 _RUNS_PER_QUERY = 5_000
 """SQLite binds at most 32,766 values."""
@@ -61,7 +69,8 @@ class RunView:
     """A run with all that belongs to it; params, tags and metrics are sorted by key.
 
     `experiment_id` is the experiment's own id, never an alias. `is_deleted` is true also while its experiment is
-    deleted. Times are µs UTC.
+    deleted. Times are µs UTC. `status` is the recorded one; `last_seen_us` is when a writer was last heard of, given
+    while the run counts as lost.
     """
 
     run_id: str
@@ -79,6 +88,17 @@ class RunView:
     dataset_inputs: tuple[DatasetInput, ...]
     model_inputs: tuple[str, ...]
     model_outputs: tuple[ModelOutput, ...]
+    last_seen_us: int | None = None
+
+    @property
+    def shown_status(self) -> str:
+        """The status, or our own word for a run that counts as lost."""
+        return self.status if self.last_seen_us is None else LOST_STATUS
+
+    @property
+    def mlflow_status(self) -> str:
+        """The status as MLflow's clients are told it."""
+        return self.status if self.last_seen_us is None else MLFLOW_STATUS_OF_LOST
 
 
 def load_run(connection: Connection, run_id: str) -> RunView | None:
@@ -108,7 +128,8 @@ _INFO = select(
     runs.c.ended_us,
     IS_DELETED,
     ARTIFACT_URI,
-).select_from(PLACED_RUNS)
+    lost_runs.c.last_seen_us,
+).select_from(PLACED_RUNS.outerjoin(lost_runs, lost_runs.c.run_id == runs.c.run_id))
 _PARAMS = select(params.c.run_id, params.c.key, params.c.value).order_by(params.c.run_id, params.c.key)
 _TAGS = select(tags.c.run_id, tags.c.key, tags.c.value).order_by(tags.c.run_id, tags.c.key)
 _METRICS = select(
@@ -180,4 +201,5 @@ def _load(connection: Connection, run_ids: Sequence[str]) -> Iterator[RunView]:
             dataset_inputs=tuple(datasets_of[run_id]),
             model_inputs=tuple(inputs_of[run_id]),
             model_outputs=tuple(outputs_of[run_id]),
+            last_seen_us=info[9],
         )

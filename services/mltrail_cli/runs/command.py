@@ -13,7 +13,7 @@ from mltrail_api.pages.queries import all_experiments, artifacts_of, metric_summ
 from mltrail_api.search.expression import ViewType
 from mltrail_api.search.runs import search_runs
 from mltrail_api.search.view import RunView, load_run, load_runs
-from mltrail_api.v1.delivery import load_delivery
+from mltrail_api.v1.delivery import load_delivery, with_present
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.runs.history import history_of
@@ -80,8 +80,9 @@ def _show(
     settings = read_settings(data=data, log_url=log_url, store_url=store_url, artifacts_url=artifacts_url)
     with current_ports(settings) as ports, ports.read_model.reading() as connection:
         run = _run(connection, run_id)
-        delivery = load_delivery(connection, run.run_id)
-        assert delivery is not None
+        loaded = load_delivery(connection, run.run_id)
+        assert loaded is not None
+        delivery = with_present(loaded, ports.log, ports.liveness)
         names = {found.experiment_id: found.name for found in all_experiments(connection, view_type=ViewType.ALL)}
         found = FoundRun(
             run,

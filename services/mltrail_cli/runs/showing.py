@@ -15,8 +15,11 @@ from mltrail_api.v1.delivery import Delivery, ProducerDelivery
 from mltrail_cli.runs.history import Change
 from mltrail_cli.terminal import console, plain_table
 from mltrail_core.metric_block import MetricPoint
+from mltrail_core.rules import LOST_STATUS
 
-_STATUS_STYLE = {"FINISHED": "green", "RUNNING": "cyan", "SCHEDULED": "cyan", "FAILED": "red", "KILLED": "red"}
+_STATUS_STYLE = {"FINISHED": "green", "RUNNING": "cyan", "SCHEDULED": "cyan", "FAILED": "red", "KILLED": "red"} | {
+    LOST_STATUS: "yellow"
+}
 _MAX_METRIC_COLUMNS = 4
 
 
@@ -51,7 +54,7 @@ def print_runs(found: Sequence[RunView], experiment_names: dict[str, str]) -> No
             run.run_id,
             escape(run.name),
             escape(experiment_names.get(run.experiment_id, f"? {run.experiment_id}")),
-            styled_status(run.status),
+            styled_status(run.shown_status),
             shown_time(run.started_us),
             shown_duration(run.started_us, run.ended_us),
             *(shown_number(values[key]) if key in values else "" for key in keys),
@@ -63,7 +66,8 @@ def print_found_run(found: FoundRun) -> None:
     """Print a run and all that belongs to it."""
     out, run = console(), found.run
     out.print(
-        f"[bold]{escape(run.name)}[/]  {styled_status(run.status)}" + ("  [red]deleted[/]" if run.is_deleted else "")
+        f"[bold]{escape(run.name)}[/]  {styled_status(run.shown_status)}"
+        + ("  [red]deleted[/]" if run.is_deleted else "")
     )
     head = plain_table("", "")
     head.show_header = False
@@ -73,6 +77,8 @@ def print_found_run(found: FoundRun) -> None:
     head.add_row("[dim]experiment[/]", experiment)
     head.add_row("[dim]user[/]", escape(run.user))
     head.add_row("[dim]started[/]", f"{shown_time(run.started_us)} UTC{ended}")
+    if run.status == "RUNNING" and found.delivery.last_seen_us is not None:
+        head.add_row("[dim]last seen[/]", f"{shown_time(found.delivery.last_seen_us)} UTC")
     out.print(head)
     _print_pairs(out, "params", run.params)
     if found.metrics:
@@ -109,6 +115,8 @@ def print_delivery(out: Console, delivery: Delivery) -> None:
         where = f"[dim]{producer.producer}"
         if producer.host is not None:
             where += f" · {escape(producer.host)} · process {producer.process_id} · rank {producer.rank}"
+        if producer.last_sequence is None:
+            where += f" · last seen {shown_time(producer.last_seen_us)}"
         out.print(f"{_verdict(producer)}  {where}[/]", soft_wrap=True)
     if delivery.rejections:
         _print_part(out, "rejections", len(delivery.rejections))

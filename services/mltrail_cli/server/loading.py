@@ -60,5 +60,5 @@ class Loader:
 
 def application(ports: Ports, settings: Settings) -> FastAPI:
     """Return the API and the pages on these ports."""
-    services = compose(ports.log, ports.read_model, ports.artifacts, stages=settings.all_stages)
+    services = compose(ports.log, ports.read_model, ports.artifacts, ports.liveness, stages=settings.all_stages)
     return create_app(services, pages=router, requires_token=settings.require_auth)

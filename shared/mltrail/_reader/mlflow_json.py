@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mltrail._reader import RunSnapshot
 from mltrail_core.errors import Unavailable
 from mltrail_core.metric_block import MetricPoint
+from mltrail_core.rules import LOST_STATUS, LOST_TAG
 
 
 def snapshot_of(answer: object) -> RunSnapshot:
@@ -18,17 +19,18 @@ def snapshot_of(answer: object) -> RunSnapshot:
     match answer:
         case {"info": {"run_id": str(run_id), "experiment_id": str(experiment_id), **info}, **rest}:
             data = rest.get("data")
+            tags = {str(item["key"]): str(item["value"]) for item in items(data, "tags")}
             return RunSnapshot(
                 id=run_id,
                 name=str(info.get("run_name") or ""),
                 experiment_id=experiment_id,
-                status=str(info.get("status") or ""),
+                status=LOST_STATUS if LOST_TAG in tags else str(info.get("status") or ""),
                 user=str(info.get("user_id") or ""),
                 started_us=_whole(info.get("start_time") or 0) * 1000,
                 ended_us=_whole(info["end_time"]) * 1000 if info.get("end_time") else None,
                 params={str(item["key"]): str(item["value"]) for item in items(data, "params")},
                 metrics={str(item["key"]): _number(item["value"]) for item in items(data, "metrics")},
-                tags={str(item["key"]): str(item["value"]) for item in items(data, "tags")},
+                tags=tags,
             )
     raise Unavailable(f"the answer describes no run: {str(answer)[:200]}; is it an mltrail of another version?")
 

@@ -33,7 +33,7 @@ def info_json(run: RunView) -> Json:
         "experiment_id": run.experiment_id,
         "run_name": run.name,
         "user_id": run.user,
-        "status": run.status,
+        "status": run.mlflow_status,
         "start_time": run.started_us // 1000,
         "artifact_uri": run.artifact_uri,
         "lifecycle_stage": "deleted" if run.is_deleted else "active",
