@@ -1,4 +1,4 @@
-"""`mltrail registry list|show|history`."""
+"""`mltrail registry list|show|history|webhooks`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mltrail_api.v1.registry_history import KINDS, Change, load_changes
 from mltrail_api.v1.registry_moment import moment_us
 from mltrail_api.v1.registry_states import load_state
 from mltrail_api.v1.registry_views import RegistryModel, RegistryVersion, model_view, version_views
+from mltrail_cli import webhooks
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.settings import read_settings
@@ -36,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     registry.command("list")(_list)
     registry.command("show")(_show)
     registry.command("history")(_history)
+    webhooks.add_to(registry)
     app.add_typer(registry)
 
 

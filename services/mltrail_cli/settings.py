@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from mltrail_core.artifacts import NO_CLIENTS
 from mltrail_core.errors import Invalid
 from mltrail_core.registry_rules import stages_with
+from mltrail_core.webhook_target import TargetRules
 
 Role = Literal["all", "api", "projector", "jobs"]
 DEFAULT_PORT = 5000
@@ -52,6 +53,23 @@ class Settings(BaseSettings):
             raise ValueError(f"expected http://…, https://… or {NO_CLIENTS}")
         return url
 
+    webhook_secrets: Path | None = None
+    """The file of what webhooks are signed with. None: `webhook-secrets.json` in the data folder, when that is used."""
+    webhook_schemes: str = "https"
+    """Schemes of URLs that webhooks may call, with commas between them."""
+    webhook_private_addresses: bool = False
+    """Whether webhooks may call addresses of private networks and of this machine."""
+    webhook_attempts: int = Field(default=10, ge=1, le=100)
+    """How often a webhook's delivery is tried before it is given up."""
+
+    @field_validator("webhook_schemes")
+    @classmethod
+    def _are_webhook_schemes(cls, schemes: str) -> str:
+        wanted = _split(schemes)
+        if not wanted or not set(wanted) <= {"http", "https"}:
+            raise ValueError("expected https, or http, or both with a comma between them")
+        return schemes
+
     @field_validator("stages")
     @classmethod
     def _are_stages(cls, stages: str | None) -> str | None:
@@ -70,6 +88,18 @@ class Settings(BaseSettings):
     def abandoned_after_s(self) -> int | None:
         """The setting `abandoned_after_h`, in seconds."""
         return None if self.abandoned_after_h is None else max(1, round(self.abandoned_after_h * 3600))
+
+    @property
+    def webhook_secrets_file(self) -> Path | None:
+        """The file of webhook secrets, or None where nothing but URLs is known and no file was named."""
+        if self.webhook_secrets is not None:
+            return self.webhook_secrets.expanduser().absolute()
+        return self.folder / "webhook-secrets.json" if self.uses_folder else None
+
+    @property
+    def webhook_targets(self) -> TargetRules:
+        """Which URLs webhooks may call."""
+        return TargetRules(_split(self.webhook_schemes), self.webhook_private_addresses)
 
     @property
     def folder(self) -> Path:
@@ -95,6 +125,10 @@ class Settings(BaseSettings):
     def uses_folder(self) -> bool:
         """Whether anything lies in the data folder."""
         return None in (self.log_url, self.store_url, self.artifacts_url)
+
+
+def _split(words: str) -> tuple[str, ...]:
+    return tuple(word.strip().lower() for word in words.split(",") if word.strip())
 
 
 def read_settings(**flags: object) -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,22 +9,18 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from sqlalchemy import select
 
 from mltrail_api.identity.queries import TokenRow, load_token, load_tokens
 from mltrail_api.pages.shown import shown_time
+from mltrail_cli.appending import append_to_control
 from mltrail_cli.composition import Ports
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
-from mltrail_cli.reading import current_ports, project_all
+from mltrail_cli.reading import current_ports
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import console, plain_table, print_json
 from mltrail_core.clock import now_us
-from mltrail_core.errors import Conflict, Invalid, NotFound
-from mltrail_core.events import Event, TokenCreated, TokenRevoked
-from mltrail_core.ids import CONTROL, new_producer_id
-from mltrail_core.log import NewRecord
-from mltrail_core.readmodel.tables import rejections
-from mltrail_core.record import Actor, Record, freeze_record
+from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.events import TokenCreated, TokenRevoked
 from mltrail_core.token import label_fault, new_token, token_hash, user_fault
 
 _SECONDS_IN = {"m": 60, "h": 3600, "d": 86_400}
@@ -77,7 +72,7 @@ def _create(
     event = TokenCreated(created_us, token.token_id, user, token_hash(token.text), label, expires_us)
     settings = read_settings(data=data, log_url=log_url, store_url=store_url, artifacts_url=artifacts_url)
     with current_ports(settings) as ports:
-        appended_us = _append(ports, event)
+        appended_us = append_to_control(ports, event)
     row = TokenRow(token.token_id, user, label, event.secret_sha256, appended_us, expires_us, None)
     if as_json:
         print_json({"token": token.text, "created": _shown(row)})
@@ -134,39 +129,12 @@ def _revoke(
             # Somebody may have pasted the token itself: it must not end in a terminal's log.
             raise NotFound(f"no token has the id {token_id[:16]!r}; `mltrail tokens list` shows those there are")
         if row.revoked_us is None:
-            _append(ports, TokenRevoked(now_us(), token_id))
+            append_to_control(ports, TokenRevoked(now_us(), token_id))
             row = _token(ports, token_id) or row
     if as_json:
         print_json({"revoked": _shown(row)})
     else:
         console().print(f"token {token_id} of {escape(row.user)} is revoked")
-
-
-def _append(ports: Ports, event: Event) -> int:
-    """Append the event to `control`, project it, and return when the log got it.
-
-    Raises:
-        Conflict: the fold rejected it.
-    """
-    record = Record(CONTROL, new_producer_id(), 1, Actor(_operator()), (event,))
-    [appended] = ports.log.append([NewRecord(CONTROL, freeze_record(record))])
-    project_all(ports)
-    with ports.read_model.reading() as connection:
-        reason = connection.execute(
-            select(rejections.c.message).where(
-                rejections.c.partition == CONTROL, rejections.c["index"] == appended.index
-            )
-        ).scalar()
-    if reason is not None:
-        raise Conflict(str(reason))
-    return appended.appended_us
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container the user may have no name
-        return "operator"
 
 
 def _token(ports: Ports, token_id: str) -> TokenRow | None:

@@ -12,7 +12,9 @@ import structlog
 from mltrail_cli.composition import Ports
 from mltrail_cli.settings import Settings
 from mltrail_jobs.leases import Leases
-from mltrail_jobs.places import Places
+from mltrail_jobs.places import Places, Webhooks
+from mltrail_jobs.webhook_retries import RetryPolicy
+from mltrail_jobs.webhook_worker import run_deliveries
 from mltrail_jobs.worker import run_jobs
 from mltrail_projector.loop import Projector
 
@@ -39,8 +41,12 @@ class Background:
                 settings.read_model_location,
                 settings.artifacts_location,
                 leases=Leases(settings.lost_after_s, settings.abandoned_after_s),
+                webhooks=Webhooks(
+                    settings.webhook_secrets_file, settings.webhook_targets, RetryPolicy(settings.webhook_attempts)
+                ),
             )
             self._run("mltrail-jobs", partial(run_jobs, places))
+            self._run("mltrail-webhooks", partial(run_deliveries, places))
 
     def close(self) -> None:
         """Tell the threads to stop, and wait until they have finished what they were at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +57,19 @@ def _server(
         float | None,
         typer.Option("--abandoned-after-h", help="The same for runs of MLflow's clients, in hours; never by default."),
     ] = None,
+    webhook_secrets: Annotated[
+        Path | None, typer.Option("--webhook-secrets", help="File of what webhooks are signed with.")
+    ] = None,
+    webhook_schemes: Annotated[
+        str | None, typer.Option("--webhook-schemes", help="What webhooks may call: https,http; https by default.")
+    ] = None,
+    webhook_private_addresses: Annotated[
+        bool | None,
+        typer.Option("--webhook-private-addresses", help="Let webhooks call private networks and this machine."),
+    ] = None,
+    webhook_attempts: Annotated[
+        int | None, typer.Option("--webhook-attempts", help="How often a delivery is tried; 10 by default.")
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option("--public-url", help="What trainers reach this server by, if not host and port.")
     ] = None,
@@ -79,6 +93,10 @@ def _server(
             stages=stages,
             lost_after_s=lost_after_s,
             abandoned_after_h=abandoned_after_h,
+            webhook_secrets=webhook_secrets,
+            webhook_schemes=webhook_schemes,
+            webhook_private_addresses=webhook_private_addresses,
+            webhook_attempts=webhook_attempts,
             public_url=public_url,
         )
     )

@@ -60,5 +60,13 @@ class Loader:
 
 def application(ports: Ports, settings: Settings) -> FastAPI:
     """Return the API and the pages on these ports."""
-    services = compose(ports.log, ports.read_model, ports.artifacts, ports.liveness, stages=settings.all_stages)
+    services = compose(
+        ports.log,
+        ports.read_model,
+        ports.artifacts,
+        ports.liveness,
+        stages=settings.all_stages,
+        webhook_secrets=settings.webhook_secrets_file,
+        webhook_targets=settings.webhook_targets,
+    )
     return create_app(services, pages=router, requires_token=settings.require_auth)
