@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,18 @@ import redis
 import structlog
 
 from tests import servers
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, since many tests wait for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, since they share servers, and in one all that need the stock server."""
+    for item in items:
+        needs_mlflow = isinstance(item, pytest.Function) and "mlflow_server" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("mlflow server" if needs_mlflow else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +50,13 @@ def postgres_server() -> Iterator[servers.PostgresServer]:
 def s3_server() -> Iterator[servers.S3Server]:
     """A running S3 service."""
     with servers.s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server() -> Iterator[servers.MlflowServer]:
+    """A running stock MLflow; takes 40 s to start, so tests that ask for it are kept in one process."""
+    with servers.mlflow_server() as server:
         yield server
 
 

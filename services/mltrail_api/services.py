@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mltrail_api.appender import Appender
@@ -17,6 +16,7 @@ from mltrail_core.liveness import Liveness
 from mltrail_core.log import EventLog
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.registry_rules import STOCK_STAGES
+from mltrail_core.version import mltrail_version
 from mltrail_core.webhook_secrets import WebhookSecrets
 from mltrail_core.webhook_target import TargetRules
 
@@ -74,11 +74,3 @@ def compose(
         webhook_secrets=WebhookSecrets(webhook_secrets),
         webhook_targets=webhook_targets or TargetRules(),
     )
-
-
-def mltrail_version() -> str:
-    """Return the version of the installed distribution."""
-    try:
-        return version("mltrail")
-    except PackageNotFoundError:
-        return "0+unknown"

@@ -31,6 +31,8 @@ def main() -> None:
     # Click asks for shell completions in the environment, without a command: then all of them are needed.
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     names = [called] if called in _MODULE_OF else list(_MODULE_OF)
+    if sys.argv[1:] == ["--version"]:
+        names = []
     app = typer.Typer(
         name="mltrail",
         help="Experiment tracking and model registry on an append-only event log.",
@@ -49,7 +51,7 @@ def main() -> None:
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        from mltrail_api.services import mltrail_version
+        from mltrail_core.version import mltrail_version
 
         print(mltrail_version())
         raise typer.Exit

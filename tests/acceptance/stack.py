@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy import select
 
@@ -108,6 +108,10 @@ def projected(read_model: ReadModel) -> int:
         return sum(connection.execute(select(tables.positions.c["index"])).scalars())
 
 
+StackOf = Callable[[str], contextlib.AbstractContextManager[Stack]]
+"""Runs a whole installation of a kind, "folder" or "services"."""
+
+
 @contextlib.contextmanager
 def folder_stack(folder: Path) -> Iterator[Stack]:
     """Run API and projector as two processes on one folder, with no service at hand."""
@@ -120,29 +124,18 @@ def folder_stack(folder: Path) -> Iterator[Stack]:
 
 
 @contextlib.contextmanager
-def services_stack(folder: Path) -> Iterator[Stack]:
-    """Run API and projector on a Valkey of their own, a real PostgreSQL, and S3 over HTTP."""
-    with servers.valkey() as valkey, servers.postgres() as postgres, servers.s3() as s3:
-        store_url = postgres.create_database("mltrail")
-        places = {"--log-url": valkey.url, "--store-url": store_url, "--artifacts-url": s3.create_bucket("artifacts")}
+def services_stack(folder: Path, postgres: servers.PostgresServer, s3: servers.S3Server) -> Iterator[Stack]:
+    """Run API and projector on a Valkey of their own, in a database and a bucket of their own."""
+    store_url = postgres.create_database(f"mltrail_{uuid.uuid4().hex[:12]}")
+    bucket_url = s3.create_bucket(f"artifacts-{uuid.uuid4().hex[:12]}")
+    with servers.valkey() as valkey:
+        places = {"--log-url": valkey.url, "--store-url": store_url, "--artifacts-url": bucket_url}
         options = [word for place in places.items() for word in place]
         with _running(folder, options, s3.env) as (api, projector):
             stack = Stack(api, projector, valkey.url, store_url, options, dict(s3.env), valkey)
             start_projecting(stack)
             yield stack
-
-
-STACKS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Stack]]] = {
-    "folder": folder_stack,
-    "services": services_stack,
-}
-
-
-@contextlib.contextmanager
-def a_stack(kind: str) -> Iterator[Stack]:
-    """Run a whole installation of one kind in a folder that goes when it ends."""
-    with TemporaryDirectory(prefix="mltrail-acceptance-") as folder, STACKS[kind](Path(folder)) as stack:
-        yield stack
+    postgres.drop_database(store_url.rpartition("/")[2])
 
 
 @contextlib.contextmanager

@@ -15,11 +15,11 @@ from tests.acceptance.faults import (
     run_ids,
     training,
 )
-from tests.acceptance.stack import a_stack, projected, wait_for
+from tests.acceptance.stack import StackOf, projected, wait_for
 
 
 @pytest.mark.parametrize("kind", ["folder", "services"])
-def test_projector_killed_twenty_times_loses_and_doubles_nothing(kind: str) -> None:
+def test_projector_killed_twenty_times_loses_and_doubles_nothing(kind: str, a_stack: StackOf) -> None:
     with a_stack(kind) as stack, training(stack.uri) as trainers, stack.opened() as (log, read_model):
         stood_at = 0
 

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from tests import servers
-from tests.acceptance.stack import a_stack
+from tests.acceptance.stack import StackOf
 
 
 def run_tutorial(uri: str) -> dict[str, object]:
@@ -31,13 +30,12 @@ def run_tutorial(uri: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def seen_on_mlflow() -> Iterator[dict[str, object]]:
-    with servers.mlflow_server() as server:
-        yield run_tutorial(server.url)
+def seen_on_mlflow(mlflow_server: servers.MlflowServer) -> dict[str, object]:
+    return run_tutorial(mlflow_server.url)
 
 
 @pytest.mark.parametrize("kind", ["folder", "services"])
-def test_tutorial_sees_the_same_as_on_mlflow(kind: str, seen_on_mlflow: dict[str, object]) -> None:
+def test_tutorial_sees_the_same_as_on_mlflow(kind: str, a_stack: StackOf, seen_on_mlflow: dict[str, object]) -> None:
     with a_stack(kind) as stack:
         assert run_tutorial(stack.uri) == seen_on_mlflow
         assert stack.json("rebuild")["is_equal"] is True

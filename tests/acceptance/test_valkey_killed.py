@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.acceptance.faults import assert_all_arrived, disturb, run_ids, training
-from tests.acceptance.stack import a_stack
+from tests.acceptance.stack import StackOf
 
 
 @pytest.mark.parametrize("way", ["http", "redis"])
-def test_valkey_killed_while_trainers_send_loses_and_doubles_nothing(way: str) -> None:
+def test_valkey_killed_while_trainers_send_loses_and_doubles_nothing(way: str, a_stack: StackOf) -> None:
     with a_stack("services") as stack:
         valkey = stack.valkey
         assert valkey is not None

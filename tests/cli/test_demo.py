@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from tests.cli.command import mltrail
+from tests.cli.command import mltrail, mltrail_process
 
 
 def test_demo_holds_what_it_claims_on_a_fresh_folder(tmp_path: Path) -> None:
-    done = mltrail("demo", "--exit", "--data", tmp_path / "data", timeout_s=280.0)
+    done = mltrail_process("demo", "--exit", "--data", tmp_path / "data", timeout_s=280.0)
     assert done.status == 0, done.out + done.err
     assert "Traceback" not in done.err
     assert done.out.count("✓") == 6
@@ -26,6 +26,6 @@ def test_demo_on_a_taken_port_says_so(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = mltrail("demo", "--exit", "--data", tmp_path / "data", "--port", port)
+        done = mltrail_process("demo", "--exit", "--data", tmp_path / "data", "--port", port)
     assert done.status == 1
     assert f"port {port}" in done.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.command import mltrail
+from tests.cli.command import mltrail, mltrail_process
 from tests.cli.trained import REPORT, TrainedFolder
 
 
@@ -104,11 +104,11 @@ def test_log_status_tells_identity_durability_and_lag(trained: TrainedFolder) ->
 
 
 def test_version_is_printed() -> None:
-    assert mltrail("--version").out.strip()[0].isdigit()
+    assert mltrail_process("--version").out.strip()[0].isdigit()
 
 
 def test_help_names_every_command() -> None:
     text = mltrail("--help").out
     for name in ("server", "ui", "demo", "rebuild", "log", "experiments", "runs", "artifacts"):
         assert name in text
-    assert mltrail("nonsense").status == 2
+    assert mltrail_process("nonsense").status == 2

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from mltrail_core.log import open_log
-from tests.cli.command import ServerCommand, mltrail, server, wait_until_in
+from tests.cli.command import ServerCommand, mltrail, mltrail_process, server, wait_until_in
 from tests.servers import free_port
 
 HEALTH_S = 6.0
@@ -73,7 +73,7 @@ def test_a_given_port_that_is_taken_is_an_error_that_names_it(tmp_path: Path) ->
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = mltrail("server", "--data", tmp_path / "data", "--port", str(port))
+        done = mltrail_process("server", "--data", tmp_path / "data", "--port", str(port))
     assert done.status == 1
     assert f"port {port} of 127.0.0.1 is taken" in done.err
     assert "Traceback" not in done.err
@@ -96,7 +96,7 @@ def test_a_taken_default_port_gives_the_next_free_one(tmp_path: Path) -> None:
 
 
 def test_a_log_that_can_not_be_reached_ends_it_with_a_message(tmp_path: Path) -> None:
-    done = mltrail(
+    done = mltrail_process(
         "server",
         "--data",
         tmp_path / "data",
@@ -131,10 +131,10 @@ def test_settings_come_from_the_environment_and_flags_win(tmp_path: Path) -> Non
 
 
 def test_a_setting_without_sense_is_named() -> None:
-    done = mltrail("server", MLTRAIL_ROLE="queen")
+    done = mltrail_process("server", MLTRAIL_ROLE="queen")
     assert done.status == 1
     assert "MLTRAIL_ROLE is 'queen'" in done.err
-    assert "--workers is 0" in mltrail("server", "--workers", "0").err
+    assert "--workers is 0" in mltrail_process("server", "--workers", "0").err
 
 
 def test_several_workers_answer_and_one_that_is_killed_is_replaced(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_ui_takes_the_places_that_mlflow_ui_takes(tmp_path: Path) -> None:
     finally:
         running.process.kill()
         running.process.wait()
-    refused = mltrail("ui", "--backend-store-uri", "mysql://root@host/db", cwd=tmp_path)
+    refused = mltrail_process("ui", "--backend-store-uri", "mysql://root@host/db", cwd=tmp_path)
     assert refused.status == 1
     assert "mysql://" in refused.err
 

@@ -39,9 +39,9 @@ class Answerer:
 
 
 @pytest.fixture(scope="session")
-def stock() -> Iterator[Answerer]:
+def stock(mlflow_server: servers.MlflowServer) -> Iterator[Answerer]:
     """MLflow's own server."""
-    with servers.mlflow_server() as server, httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client:
+    with httpx.Client(base_url=mlflow_server.url, timeout=TIMEOUT_S) as client:
         yield Answerer(client)
 
 

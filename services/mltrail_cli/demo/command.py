@@ -84,7 +84,7 @@ def _show(out: Console, server: EmbeddedServer, folder: Path) -> bool:
     from mltrail_projector.loop import catch_up
 
     out.print(f"\n[bold]mltrail demo[/]  [dim]server at[/] [cyan]{server.address.url}[/]")
-    with_mlflow = "half through the SDK, half through the stock mlflow client"
+    with_mlflow = "six through the SDK, two through the stock mlflow client"
     clients = with_mlflow if has_mlflow() else "all through the SDK (the mlflow client is not installed)"
     out.print(f"[dim]8 processes train on scikit-learn's digits, {clients}[/]\n", soft_wrap=True)
     trainers = _train(out, server.address.url)

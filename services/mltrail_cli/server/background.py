@@ -11,12 +11,6 @@ import structlog
 
 from mltrail_cli.composition import Ports
 from mltrail_cli.settings import Settings
-from mltrail_jobs.leases import Leases
-from mltrail_jobs.places import Places, Webhooks
-from mltrail_jobs.webhook_retries import RetryPolicy
-from mltrail_jobs.webhook_worker import run_deliveries
-from mltrail_jobs.worker import run_jobs
-from mltrail_projector.loop import Projector
 
 _JOIN_S = 10.0
 """How long an end waits for a transaction under way; what it has not committed by then is projected after a start."""
@@ -33,9 +27,18 @@ class Background:
 
     def start(self, settings: Settings, ports: Ports) -> None:
         """Start what the role runs beside, or instead of, an API."""
+        # Imported by the roles that need it: each start of a projector or an API alone is so much sooner.
         if settings.role in ("all", "projector"):
+            from mltrail_projector.loop import Projector
+
             self._run("mltrail-projector", Projector(ports.log, ports.read_model).run)
         if settings.role in ("all", "jobs"):
+            from mltrail_jobs.leases import Leases
+            from mltrail_jobs.places import Places, Webhooks
+            from mltrail_jobs.webhook_retries import RetryPolicy
+            from mltrail_jobs.webhook_worker import run_deliveries
+            from mltrail_jobs.worker import run_jobs
+
             places = Places(
                 settings.log_location,
                 settings.read_model_location,

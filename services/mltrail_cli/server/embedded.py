@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import uvicorn
 
 from mltrail_cli.composition import Ports, open_ports
+from mltrail_cli.server.application import application
 from mltrail_cli.server.background import Background
 from mltrail_cli.server.listening import Address, address_of, listen
-from mltrail_cli.server.loading import application
 from mltrail_cli.server.running import uvicorn_config
 from mltrail_cli.settings import Settings
 from mltrail_core.errors import Unavailable

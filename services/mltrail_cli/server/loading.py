@@ -1,20 +1,17 @@
-"""What a server loads while `/health` answers already: the ports, the application, and what runs beside it."""
+"""What every role loads: the ports, and what works on them in the background."""
 
 from __future__ import annotations
 
 import structlog
-from fastapi import FastAPI
 from rich.console import Console
 
-from mltrail_api.app import create_app
-from mltrail_api.pages.endpoints import router
-from mltrail_api.services import compose, mltrail_version
 from mltrail_cli.composition import Ports, open_ports
 from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.server.background import Background
 from mltrail_cli.server.greeting import greet
 from mltrail_cli.server.listening import Address
 from mltrail_cli.settings import Settings
+from mltrail_core.version import mltrail_version
 
 _logger = structlog.get_logger("mltrail.server")
 
@@ -56,17 +53,3 @@ class Loader:
         self._background.close()
         if self._ports is not None:
             self._ports.close()
-
-
-def application(ports: Ports, settings: Settings) -> FastAPI:
-    """Return the API and the pages on these ports."""
-    services = compose(
-        ports.log,
-        ports.read_model,
-        ports.artifacts,
-        ports.liveness,
-        stages=settings.all_stages,
-        webhook_secrets=settings.webhook_secrets_file,
-        webhook_targets=settings.webhook_targets,
-    )
-    return create_app(services, pages=router, requires_token=settings.require_auth)

@@ -82,7 +82,8 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
     address = address_of(settings, listener)
 
     def load() -> FastAPI:
-        from mltrail_cli.server.loading import Loader, application  # slow: /health answers meanwhile
+        from mltrail_cli.server.application import application  # slow: /health answers meanwhile
+        from mltrail_cli.server.loading import Loader
 
         loader = Loader(settings, address)
         closings.append(loader.close)

@@ -28,7 +28,7 @@ def main() -> None:
     def load() -> FastAPI:
         from mltrail_cli.composition import open_ports
         from mltrail_cli.event_lines import configure_event_lines
-        from mltrail_cli.server.loading import application
+        from mltrail_cli.server.application import application
 
         configure_event_lines()
         ports = open_ports(settings)

@@ -1,0 +1,25 @@
+"""The API and the pages on given ports; imported by processes that answer requests only, since it takes a while."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from mltrail_api.app import create_app
+from mltrail_api.pages.endpoints import router
+from mltrail_api.services import compose
+from mltrail_cli.composition import Ports
+from mltrail_cli.settings import Settings
+
+
+def application(ports: Ports, settings: Settings) -> FastAPI:
+    """Return the API and the pages on these ports."""
+    services = compose(
+        ports.log,
+        ports.read_model,
+        ports.artifacts,
+        ports.liveness,
+        stages=settings.all_stages,
+        webhook_secrets=settings.webhook_secrets_file,
+        webhook_targets=settings.webhook_targets,
+    )
+    return create_app(services, pages=router, requires_token=settings.require_auth)
