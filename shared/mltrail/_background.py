@@ -13,6 +13,8 @@ from mltrail._stream import Stream
 from mltrail_core.errors import Rejected, Unavailable
 
 _IDLE_S = 0.5
+_HOPELESS_FAILURES = 6
+"""After so many the end of a run waits no longer for a task that outlives it: some 3 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +59,15 @@ class Background:
             timeout_s = max(0.0, deadline - time.monotonic())
             return self._changed.wait_for(lambda: not self._left(stream), timeout_s)
 
+    def wait_for_end(self, stream: Stream, deadline: float) -> bool:
+        """As `wait_done`, but not for what goes on after the run's end and has failed again and again."""
+
+        def is_done() -> bool:
+            return all(task.outlives_run and task.failures >= _HOPELESS_FAILURES for task in self._left(stream))
+
+        with self._changed:
+            return self._changed.wait_for(is_done, max(0.0, deadline - time.monotonic()))
+
     def give_up(self, stream: Stream) -> None:
         """Drop the tasks that make no sense after the end of `stream`, and count each as a loss."""
         with self._changed:
@@ -96,9 +107,9 @@ class Background:
                 self._changed.notify_all()
         return 0.0
 
-    def _left(self, stream: Stream | None) -> bool:
+    def _left(self, stream: Stream | None) -> list[Task]:
         tasks = self._tasks if self._current is None else [*self._tasks, self._current]
-        return any(stream is None or task.stream is stream for task in tasks)
+        return [task for task in tasks if stream is None or task.stream is stream]
 
     def _next(self) -> Task | None:
         with self._changed:

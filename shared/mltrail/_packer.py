@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from mltrail_core.metric_block import MetricBlock
 BLOCK_POINTS = 16_384
 """Points of one event: 28 bytes each, so a block just fits a record of good size."""
 _POINT_BYTES = 28
+_SHIPMENT_BYTES = 2 << 20
+"""So much is frozen before it is spooled: a pass may hold four times as much, which memory should not hold twice."""
 _FULL_OUTBOX_PAUSE_S = 0.05
 
 
@@ -57,16 +59,16 @@ class Packer:
         said: dict[Stream, list[Sized]] = {}
         closes: list[Close] = []
         flushes: list[Flush] = []
-        outgoing: list[Outgoing] = []
         uploads: list[Upload] = []
+        lone: list[Outgoing] = []
         for item in items:
             match item:
                 case Said(stream, sized):
                     said.setdefault(stream, []).append(sized)
                 case Ensure(stream, event):
-                    outgoing.append(stream.ensure_experiment(event))
+                    lone.append(stream.ensure_experiment(event))
                 case Frozen(record):
-                    outgoing.append(record)
+                    lone.append(record)
                 case Keep(upload):
                     uploads.append(upload)
                 case Close():
@@ -75,24 +77,44 @@ class Packer:
                     flushes.append(item)
         for stream, block in blocks_of(points):
             said.setdefault(stream, []).append(block)
+        outgoing: list[Outgoing] = []
+        size_bytes, is_kept = 0, True
         try:
-            closing = {close.stream for close in closes}
-            for stream, sized_events in said.items():
-                if stream.is_closed:
-                    outgoing.extend(self._after_close(stream, sized_events))
-                elif stream not in closing:
-                    outgoing.extend(stream.cut(sized_events))
-            for close in closes:
-                if not close.stream.is_closed:
-                    outgoing.extend(close.stream.close(said.get(close.stream, []), close.status))
+            for one in self._frozen(said, lone, closes):
+                outgoing.append(one)
+                size_bytes += len(one.record.frozen)
+                if size_bytes >= _SHIPMENT_BYTES:
+                    shipment, shipped_uploads = outgoing, uploads
+                    outgoing, uploads, size_bytes = [], [], 0
+                    is_kept = self._ship(shipment, shipped_uploads) and is_kept
         finally:
             # Also after a fault: numbers that were given out must arrive, and nobody may wait for what never comes.
-            first_id = self._keep(outgoing, uploads)
-            position = self._outbox.put(outgoing, first_id)
+            is_kept = self._ship(outgoing, uploads) and is_kept
+            position = self._outbox.put(())
             for flush in (*flushes, *(close.flush for close in closes)):
                 flush.position = position
-                flush.is_kept = first_id > 0 or not outgoing
+                flush.is_kept = is_kept
                 flush.packed.set()
+
+    def _frozen(
+        self, said: Mapping[Stream, Sequence[Sized]], lone: Sequence[Outgoing], closes: Sequence[Close]
+    ) -> Iterator[Outgoing]:
+        yield from lone
+        closing = {close.stream for close in closes}
+        for stream, sized_events in said.items():
+            if stream.is_closed:
+                yield from self._after_close(stream, sized_events)
+            elif stream not in closing:
+                yield from stream.cut(sized_events)
+        for close in closes:
+            if not close.stream.is_closed:
+                yield from close.stream.close(said.get(close.stream, []), close.status)
+
+    def _ship(self, outgoing: Sequence[Outgoing], uploads: Sequence[Upload]) -> bool:
+        """Spool the records and put them into the outbox; return whether they are in the spool."""
+        first_id = self._keep(outgoing, uploads)
+        self._outbox.put(outgoing, first_id)
+        return first_id > 0 or not outgoing
 
     def _keep(self, outgoing: Sequence[Outgoing], uploads: Sequence[Upload]) -> int:
         settled = self._outbox.take_settled()

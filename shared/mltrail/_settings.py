@@ -23,8 +23,8 @@ DEFAULT_BLOCK_TIMEOUT_S = 1.0
 """Longest a call waits for room, once for each time the buffer fills up; then it drops until there is room again."""
 MAX_POINTS = 131_072
 """Points waiting to be packed; each costs ~170 bytes as a tuple, so 22 MB."""
-MAX_BUFFER_BYTES = 16 << 20
-"""Params, tags and series waiting to be packed."""
+MAX_BUFFER_BYTES = 8 << 20
+"""Params, tags and series waiting to be packed; as much again is being packed."""
 MAX_OUTBOX_BYTES = 16 << 20
 """Frozen records in memory that wait for their acknowledgement; more of them are in the spool. With the two above, and
 what is being sent: 64 MB at any lag."""

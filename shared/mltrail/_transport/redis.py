@@ -17,6 +17,8 @@ class RedisTransport:
     """A `Transport` to the Redis log at `url`; connects when something is sent, so a training starts without it."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
+        import mltrail_core.log.redis  # noqa: F401  now: at the end of a process, where the first record may be sent, no more
+
         self._url = url
         self._token = token  # for the API
         self._lock = threading.Lock()
