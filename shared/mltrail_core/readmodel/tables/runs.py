@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, Table
 
-from mltrail_core.readmodel.tables.columns import METADATA, TEXT, id_column, us_column
+from mltrail_core.readmodel.tables.columns import CLUSTERED, METADATA, TEXT, id_column, us_column
 
 runs = Table(
     "runs",
@@ -31,6 +31,7 @@ params = Table(
     Column("key", TEXT, primary_key=True),
     Column("value", TEXT, nullable=False),
     Index("params_by_key", "key"),
+    **CLUSTERED,
 )
 
 tags = Table(
@@ -40,6 +41,7 @@ tags = Table(
     Column("key", TEXT, primary_key=True),
     Column("value", TEXT, nullable=False),
     Index("tags_by_key", "key"),
+    **CLUSTERED,
 )
 
 metric_blocks = Table(  # the points of a run, as they came, one row for each run and projection batch
@@ -69,6 +71,7 @@ metric_summaries = Table(  # one row for each run and key, exact duplicates coun
     Column("max_value", Double, nullable=True),
     Column("max_step", BigInteger, nullable=True),
     Index("metric_summaries_by_key", "key", "last_value"),
+    **CLUSTERED,
 )
 
 dataset_inputs = Table(
