@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from mltrail_api.search.placement import (
     ARTIFACT_URI,
@@ -118,69 +118,91 @@ def load_runs(connection: Connection, run_ids: Sequence[str]) -> list[RunView]:
     ]
 
 
-_INFO = select(
-    runs.c.run_id,
-    EXPERIMENT_ID,
-    runs.c.name,
-    runs.c.user,
-    runs.c.status,
-    runs.c.started_us,
-    runs.c.ended_us,
-    IS_DELETED,
-    ARTIFACT_URI,
-    lost_runs.c.last_seen_us,
-).select_from(PLACED_RUNS.outerjoin(lost_runs, lost_runs.c.run_id == runs.c.run_id))
-_PARAMS = select(params.c.run_id, params.c.key, params.c.value).order_by(params.c.run_id, params.c.key)
-_TAGS = select(tags.c.run_id, tags.c.key, tags.c.value).order_by(tags.c.run_id, tags.c.key)
-_METRICS = select(
-    metric_summaries.c.run_id,
-    metric_summaries.c.key,
-    metric_summaries.c.last_value,
-    metric_summaries.c.last_time_us,
-    metric_summaries.c.last_step,
-).order_by(metric_summaries.c.run_id, metric_summaries.c.key)
-_DATASETS = select(
-    dataset_inputs.c.run_id,
-    dataset_inputs.c.name,
-    dataset_inputs.c.digest,
-    dataset_inputs.c.source_type,
-    dataset_inputs.c.source,
-    dataset_inputs.c.schema,
-    dataset_inputs.c.profile,
-    dataset_inputs.c.tags,
-).order_by(dataset_inputs.c.run_id, dataset_inputs.c.name, dataset_inputs.c.digest)
-_MODEL_INPUTS = select(model_inputs.c.run_id, model_inputs.c.model_id).order_by(
-    model_inputs.c.run_id, model_inputs.c.model_id
+# The ids are one parameter: `in_(ids)` would make each statement anew, which costs more than most of them take.
+_IDS: BindParameter[str] = bindparam("run_ids", expanding=True)
+_INFO = (
+    select(
+        runs.c.run_id,
+        EXPERIMENT_ID,
+        runs.c.name,
+        runs.c.user,
+        runs.c.status,
+        runs.c.started_us,
+        runs.c.ended_us,
+        IS_DELETED,
+        ARTIFACT_URI,
+        lost_runs.c.last_seen_us,
+    )
+    .select_from(PLACED_RUNS.outerjoin(lost_runs, lost_runs.c.run_id == runs.c.run_id))
+    .where(runs.c.run_id.in_(_IDS))
 )
-_MODEL_OUTPUTS = select(model_outputs.c.run_id, model_outputs.c.model_id, model_outputs.c.step).order_by(
-    model_outputs.c.run_id, model_outputs.c.step, model_outputs.c.model_id
+_PARAMS = (
+    select(params.c.run_id, params.c.key, params.c.value)
+    .where(params.c.run_id.in_(_IDS))
+    .order_by(params.c.run_id, params.c.key)
+)
+_TAGS = (
+    select(tags.c.run_id, tags.c.key, tags.c.value).where(tags.c.run_id.in_(_IDS)).order_by(tags.c.run_id, tags.c.key)
+)
+_METRICS = (
+    select(
+        metric_summaries.c.run_id,
+        metric_summaries.c.key,
+        metric_summaries.c.last_value,
+        metric_summaries.c.last_time_us,
+        metric_summaries.c.last_step,
+    )
+    .where(metric_summaries.c.run_id.in_(_IDS))
+    .order_by(metric_summaries.c.run_id, metric_summaries.c.key)
+)
+_DATASETS = (
+    select(
+        dataset_inputs.c.run_id,
+        dataset_inputs.c.name,
+        dataset_inputs.c.digest,
+        dataset_inputs.c.source_type,
+        dataset_inputs.c.source,
+        dataset_inputs.c.schema,
+        dataset_inputs.c.profile,
+        dataset_inputs.c.tags,
+    )
+    .where(dataset_inputs.c.run_id.in_(_IDS))
+    .order_by(dataset_inputs.c.run_id, dataset_inputs.c.name, dataset_inputs.c.digest)
+)
+_MODEL_INPUTS = (
+    select(model_inputs.c.run_id, model_inputs.c.model_id)
+    .where(model_inputs.c.run_id.in_(_IDS))
+    .order_by(model_inputs.c.run_id, model_inputs.c.model_id)
+)
+_MODEL_OUTPUTS = (
+    select(model_outputs.c.run_id, model_outputs.c.model_id, model_outputs.c.step)
+    .where(model_outputs.c.run_id.in_(_IDS))
+    .order_by(model_outputs.c.run_id, model_outputs.c.step, model_outputs.c.model_id)
 )
 
 
 def _load(connection: Connection, run_ids: Sequence[str]) -> Iterator[RunView]:
-    found = {row[0]: row for row in connection.execute(_INFO.where(runs.c.run_id.in_(run_ids)))}
+    found = {row[0]: row for row in connection.execute(_INFO, {"run_ids": run_ids}).all()}
     params_of = defaultdict[str, list[tuple[str, str]]](list)
-    for run_id, key, value in connection.execute(_PARAMS.where(params.c.run_id.in_(run_ids))):
+    for run_id, key, value in connection.execute(_PARAMS, {"run_ids": run_ids}).all():
         params_of[run_id].append((key, value))
     tags_of = defaultdict[str, list[tuple[str, str]]](list)
-    for run_id, key, value in connection.execute(_TAGS.where(tags.c.run_id.in_(run_ids))):
+    for run_id, key, value in connection.execute(_TAGS, {"run_ids": run_ids}).all():
         tags_of[run_id].append((key, value))
     metrics_of = defaultdict[str, list[LatestMetric]](list)
-    for run_id, key, number, time_us, step in connection.execute(
-        _METRICS.where(metric_summaries.c.run_id.in_(run_ids))
-    ):
+    for run_id, key, number, time_us, step in connection.execute(_METRICS, {"run_ids": run_ids}).all():
         metrics_of[run_id].append(LatestMetric(key, math.nan if number is None else number, time_us, step))
     datasets_of = defaultdict[str, list[DatasetInput]](list)
-    for row in connection.execute(_DATASETS.where(dataset_inputs.c.run_id.in_(run_ids))):
+    for row in connection.execute(_DATASETS, {"run_ids": run_ids}).all():
         run_id, name, digest, source_type, source, schema, profile, dataset_tags = row
         datasets_of[run_id].append(
             DatasetInput(name, digest, source_type, source, schema, profile, json.loads(dataset_tags))
         )
     inputs_of = defaultdict[str, list[str]](list)
-    for run_id, model_id in connection.execute(_MODEL_INPUTS.where(model_inputs.c.run_id.in_(run_ids))):
+    for run_id, model_id in connection.execute(_MODEL_INPUTS, {"run_ids": run_ids}).all():
         inputs_of[run_id].append(model_id)
     outputs_of = defaultdict[str, list[ModelOutput]](list)
-    for run_id, model_id, step in connection.execute(_MODEL_OUTPUTS.where(model_outputs.c.run_id.in_(run_ids))):
+    for run_id, model_id, step in connection.execute(_MODEL_OUTPUTS, {"run_ids": run_ids}).all():
         outputs_of[run_id].append(ModelOutput(model_id, step))
     for run_id in run_ids:
         if (info := found.get(run_id)) is None:
