@@ -63,15 +63,17 @@ def note_uploads(places: Places, *, clock_us: Callable[[], int] = now_us) -> Not
     Raises:
         Unavailable: log, read model or store failed; what was noted stays noted.
     """
-    with contextlib.closing(open_artifact_store(places.artifacts_url)) as store:
+    with contextlib.closing(open_read_model(places.store_url)) as read_model:
+        begun = _begun(read_model)
+    if not begun:
+        return Noted(0, 0)
+    with (
+        contextlib.closing(open_artifact_store(places.artifacts_url)) as store,
+        contextlib.closing(open_log(places.log_url)) as log,
+    ):
         if store.direct is None:
             return Noted(0, 0)
-        with contextlib.closing(open_read_model(places.store_url)) as read_model:
-            begun = _begun(read_model)
-        if not begun:
-            return Noted(0, 0)
-        with contextlib.closing(open_log(places.log_url)) as log:
-            noted = _note(store.direct, begun, Journal(log), clock_us())
+        noted = _note(store.direct, begun, Journal(log), clock_us())
     if noted != Noted(0, 0):
         logger.info("uploads noted", action="uploads_noted", arrived=noted.arrived, abandoned=noted.abandoned)
     return noted

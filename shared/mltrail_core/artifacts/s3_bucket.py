@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.loaders import Loader, create_loader
 
 from mltrail_core.artifacts import BLOBS, UNFINISHED
 from mltrail_core.artifacts.direct import UPLOADS
@@ -61,7 +64,9 @@ class S3Bucket:
 
 def s3_client(endpoint_url: str | None, region: str | None) -> S3Client:
     """Return a client, safe for threads; what is None comes from boto3's own environment variables and files."""
-    client: S3Client = boto3.Session(region_name=region).client(
+    core = botocore.session.Session()
+    core.register_component("data_loader", _service_descriptions())
+    client: S3Client = boto3.Session(region_name=region, botocore_session=core).client(
         "s3",
         endpoint_url=endpoint_url,
         config=Config(
@@ -77,6 +82,12 @@ def s3_client(endpoint_url: str | None, region: str | None) -> S3Client:
         ),
     )
     return client
+
+
+@cache
+def _service_descriptions() -> Loader:
+    """Return what botocore knows of services, parsed once: for each client anew it cost 120 of its 140 ms."""
+    return create_loader()
 
 
 def error_code(error: ClientError) -> str:

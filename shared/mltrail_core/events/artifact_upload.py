@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-
 MULTIPART, PUT = UPLOAD_METHODS = ("multipart", "put")
 
 

@@ -34,7 +34,7 @@ from mltrail_core.artifacts.direct import (
     parse_upload_id,
 )
 from mltrail_core.clock import now_us
-from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.errors import Invalid, NotFound, Unavailable
 from mltrail_core.events import ArtifactUploadAbandoned, ArtifactUploadBegan
 from mltrail_core.events.artifact_upload import MULTIPART
 
@@ -82,6 +82,9 @@ async def complete(services: Services, request: CompleteMultipartUpload, caller:
     found = await services.visibility.run(lambda: direct.stat_upload(upload_id))
     await note_arrivals(services, place)
     is_decided = await append_uploaded(services, place, upload_id, found, caller.actor(target.user))
+    if not is_decided and now_us() > upload.expires_us:
+        # A job may have given it up by now; before its URLs ended none does, so then nothing stands in the way.
+        raise Unavailable(f"upload {upload_id} is old, and the projector is late to say if it still counts; ask again")
     return Answer(headers={} if is_decided else PENDING)
 
 

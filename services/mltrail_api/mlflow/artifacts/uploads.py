@@ -35,6 +35,7 @@ class KnownUpload:
     upload_id: UploadId
     state: str
     actor: str
+    expires_us: int
 
     @property
     def place(self) -> Place:
@@ -128,4 +129,5 @@ _UPLOADS = select(
     artifact_uploads.c.upload_id,
     artifact_uploads.c.state,
     artifact_uploads.c.actor,
+    artifact_uploads.c.expires_us,
 )

@@ -10,6 +10,7 @@ from mltrail_api.mlflow.artifacts.endpoints import send_file
 from mltrail_api.mlflow.artifacts.paths import readable_path
 from mltrail_api.mlflow.artifacts.places import Place
 from mltrail_api.mlflow.artifacts.queries import listed
+from mltrail_api.mlflow.artifacts.uploads import note_arrivals
 from mltrail_api.mlflow.endpoint import Answer, Caller, seen_answer
 from mltrail_api.mlflow.logged_models.endpoints import known_model, model_not_found
 from mltrail_api.mlflow.logged_models.queries import ModelView, load_model
@@ -22,6 +23,7 @@ from mltrail_api.visibility import freshness_of
 async def list_artifacts(services: Services, request: ListLoggedModelArtifacts, caller: Caller) -> Answer:
     """Answer a directory of a logged model, with paths from the model's root."""
     path, model_id = readable_path(request.artifact_directory_path), request.model_id
+    await note_arrivals(services, Place(model_id, path))
 
     def query(connection: Connection) -> tuple[ModelView | None, list[dict[str, object]]]:
         return load_model(connection, model_id), listed(connection, model_id, path, path)
