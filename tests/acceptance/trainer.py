@@ -22,7 +22,9 @@ def value_of(name: str, key: str, step: int) -> float:
 
 def train(uri: str, name: str, points: int, rounds: int) -> None:
     """Log `points` points in `rounds` bursts: a third each by calls, by dicts and by series."""
-    mltrail.init(uri, exit_timeout_s=240.0, block_timeout_s=120.0)
+    mltrail.init(
+        uri, exit_timeout_s=240.0, block_timeout_s=120.0, record_environment=False, system_metrics_interval_s=0
+    )
     steps_a_round = points // len(KEYS) // rounds
     with mltrail.start_run(experiment=EXPERIMENT, name=f"trainer-{name}") as run:
         run.log_param("trainer", name)

@@ -20,7 +20,7 @@ from tests.servers import free_port
 _HOSTILE = "<script>alert(1)</script>\"'&"
 _SCRIPT = """
 import math, sys, mltrail
-mltrail.init(sys.argv[1])
+mltrail.init(sys.argv[1], record_code=False, record_environment=False)
 hostile = sys.argv[2]
 with mltrail.start_run(experiment=hostile, name="first " + hostile) as run:
     run.log_params({"lr": 0.1, "note": hostile})

@@ -12,7 +12,7 @@ from tests.cli.command import environment
 REPORT = "all is well\n"
 _SCRIPT = """
 import math, sys, mltrail
-mltrail.init(sys.argv[1])
+mltrail.init(sys.argv[1], record_code=False, record_environment=False)
 with mltrail.start_run(experiment="vision", name="first <b>") as run:
     run.log_params({"lr": 0.1, "model": "svm"})
     for step in range(5):

@@ -30,6 +30,7 @@ def fresh_sdk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     ):
         monkeypatch.delenv(name, raising=False)
     # What runs record by themselves has tests of its own; the others count what they themselves log.
+    monkeypatch.setenv("MLTRAIL_RECORD_CODE", "0")
     monkeypatch.setenv("MLTRAIL_RECORD_ENVIRONMENT", "0")
     monkeypatch.setenv("MLTRAIL_SYSTEM_METRICS_INTERVAL_S", "0")
     monkeypatch.setenv("MLTRAIL_SPOOL", str(tmp_path / "spool"))

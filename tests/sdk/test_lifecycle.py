@@ -86,8 +86,9 @@ def test_a_cancelled_task_leaves_a_killed_run(folder: Path, projected: Projected
 
 
 def test_a_git_tree_is_recorded_with_its_commit_and_whether_it_was_changed(
-    folder: Path, tmp_path: Path, projected: ProjectedLog
+    folder: Path, tmp_path: Path, projected: ProjectedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLTRAIL_RECORD_CODE", "1")
     tree = tmp_path / "tree"
     tree.mkdir()
     script = Script(tree, str(folder), "with mltrail.start_run() as run:\n    print(run.id)\n")

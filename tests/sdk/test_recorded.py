@@ -87,6 +87,7 @@ def test_outside_of_git_there_is_nothing_to_say(tmp_path: Path) -> None:
 def test_a_run_of_a_script_keeps_its_code_environment_and_console(
     tree: Path, folder: Path, projected: ProjectedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLTRAIL_RECORD_CODE", "1")
     monkeypatch.setenv("MLTRAIL_RECORD_ENVIRONMENT", "1")
     monkeypatch.setenv("MLTRAIL_CONSOLE", "1")
     monkeypatch.setenv("SECRET_IN_THE_ENVIRONMENT", "hunter2")
