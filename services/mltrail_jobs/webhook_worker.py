@@ -25,8 +25,9 @@ from mltrail_jobs.webhook_desk import DeliveryDesk, DueDelivery, open_desk
 POLL_S = 1.0
 """How often due deliveries are looked for: the longest that a webhook waits for news."""
 THREADS = 4
-_REMEMBERED_S = 1800
-"""How long RQ remembers that an attempt was made, should the projector not have come to it."""
+_REMEMBERED_S = 30
+"""How long an attempt that was made is not made again. What is due is looked for only while the read model is as new as
+the log, so this has to cover no more than the look that was under way when the attempt ended."""
 _ATTEMPT_TIMEOUT_S = 60
 _REDIS_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://")
 
@@ -86,32 +87,37 @@ def _run_queued(
 def _run_in_process(
     _: Places, desk: DeliveryDesk, stop: threading.Event, poll_s: float, clock_us: Callable[[], int]
 ) -> None:
+    under_way: set[DueDelivery] = set()
     again_us: dict[DueDelivery, int] = {}
-    """Attempts that were begun, and when they may be begun again although nothing came of them."""
+    """Attempts that have ended, and when they may be made again if they are due all the same."""
 
     def make(due: DueDelivery) -> None:
+        pause_s = _REMEMBERED_S
         try:
             desk.deliver(due.delivery_id, due.attempts)
         except Interrupted:
             return
         except MltrailError as error:
+            pause_s = RETRY_AFTER_S
             logger.warning(
                 "delivery failed, to be tried again",
                 action="delivery_failed",
                 delivery_id=due.delivery_id,
                 error=str(error),
             )
-            again_us[due] = clock_us() + RETRY_AFTER_S * 1_000_000
+        again_us[due] = clock_us() + pause_s * 1_000_000
+        under_way.discard(due)
 
     with contextlib.closing(_Pool()) as pool:
         while not stop.is_set():
             at_us = clock_us()
             found = desk.find_due(clock_us)
-            for due in set(again_us) - set(found):
-                del again_us[due]
+            for due in list(again_us):
+                if again_us[due] <= at_us:
+                    del again_us[due]
             for due in found:
-                if again_us.get(due, 0) <= at_us:
-                    again_us[due] = at_us + _REMEMBERED_S * 1_000_000
+                if due not in under_way and due not in again_us:
+                    under_way.add(due)
                     pool.submit(make, due)
             stop.wait(poll_s)
 
@@ -132,6 +138,6 @@ def _job(due: DueDelivery) -> DueJob:
         job_id=f"deliver_webhook-{due.delivery_id}-{due.attempts}",
         name="deliver_webhook",
         arguments=(due.delivery_id, due.attempts),
-        round_s=_REMEMBERED_S,
+        round_s=_REMEMBERED_S // 2,  # a job is remembered for two rounds
         timeout_s=_ATTEMPT_TIMEOUT_S,
     )

@@ -11,6 +11,7 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -76,7 +77,8 @@ def refuse_target(url: str, rules: TargetRules) -> None:
 
 
 def connect(parts: SplitResult, rules: TargetRules, timeout_s: float) -> http.client.HTTPConnection:
-    """Return an open connection to the host of a target, over TLS for https; the first address that answers is taken.
+    """Return an open connection to the host of a target, over TLS for https; the first address that answers is taken,
+    and `timeout_s` is for all of them together.
 
     Raises:
         Invalid: the host's name leads to an address that the rules do not allow.
@@ -84,11 +86,15 @@ def connect(parts: SplitResult, rules: TargetRules, timeout_s: float) -> http.cl
         OSError: nobody answers, or the certificate is not the host's.
     """
     assert parts.hostname is not None
-    refused: OSError = ConnectionError(f"{parts.hostname} has no address")
+    refused: OSError = TimeoutError(f"{parts.hostname} was not reached within {timeout_s:g} s")
+    deadline = time.monotonic() + timeout_s
     for family, address in _addresses(parts, rules):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            break
         raw = socket.socket(family, socket.SOCK_STREAM)
         try:
-            raw.settimeout(timeout_s)
+            raw.settimeout(left_s)
             raw.connect(address)
             return _over(raw, parts, timeout_s)
         except OSError as error:

@@ -232,6 +232,28 @@ def test_a_disabled_webhook_is_told_nothing_and_a_deleted_one_not_even_what_wait
     assert len(receiver.received) == 1
 
 
+def test_deliveries_are_listed_in_pages_the_newest_first(
+    api: RunningApi, client: MlflowClient, receiver: Receiver
+) -> None:
+    webhook = client.create_webhook("paged", receiver.url, ["registered_model.created"])
+    for number in range(5):
+        client.create_registered_model(f"page {number}")
+    wait_until(lambda: len(receiver.received) == 5)
+    url = f"{api.url}/api/v1/webhooks/{webhook.webhook_id}/deliveries"
+    found, token = [], ""
+    while token is not None:
+        page = api.client.get(url, params={"max_results": 2, "page_token": token}).json()
+        found += [delivery["delivery_id"] for delivery in page["deliveries"]]
+        token = page["next_page_token"]
+    told = {request.told["data"]["name"]: request.delivery_id for request in receiver.received}
+    assert found == [told[f"page {number}"] for number in (4, 3, 2, 1, 0)]
+    for bad in ({"page_token": "x"}, {"page_token": "1.2"}, {"max_results": 0}, {"state": "lost"}):
+        assert api.client.get(url, params=bad).status_code == 400, bad
+    for nobody in ("nobody", "nobody/deliveries", f"{webhook.webhook_id}/deliveries/nobody", "%00/deliveries"):
+        assert api.client.get(f"{api.url}/api/v1/webhooks/{nobody}").status_code in (400, 404)
+    assert api.client.post(f"{url}/nobody/redeliver").status_code == 404
+
+
 def test_stages_are_told_to_who_asks_by_our_own_word(api: RunningApi, client: MlflowClient, receiver: Receiver) -> None:
     wanted = {"events": [{"entity": "MODEL_VERSION", "action": "STAGE_CHANGED"}]}
     answer = api.post("/webhooks", {"name": "stages", "url": receiver.url, **wanted})

@@ -6,10 +6,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import redis
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
 from sqlalchemy import select
 
 from mltrail_core.clock import now_us
@@ -22,6 +25,8 @@ from mltrail_core.readmodel.tables import webhook_attempts, webhook_deliveries
 from mltrail_core.webhook_secrets import WebhookSecrets
 from mltrail_core.webhook_target import TargetRules
 from mltrail_jobs.places import Places, Webhooks
+from mltrail_jobs.queue import open_queue
+from mltrail_jobs.sweeper import DueJob
 from mltrail_jobs.webhook_desk import open_desk
 from mltrail_jobs.webhook_retries import JITTER, RetryPolicy, is_worth_retrying
 from mltrail_jobs.webhook_worker import run_deliveries
@@ -251,3 +256,17 @@ def test_an_attempt_that_is_stopped_counts_for_nothing(tmp_path: Path) -> None:
             connected, _ = silent.accept()  # the request is under way, and is never answered
             closing.enter_context(connected)
         assert (deployment.states(), deployment.attempts()) == (["pending"], 0)
+
+
+def test_an_attempt_whose_worker_was_killed_is_queued_again(redis_url: str) -> None:
+    job = DueJob("deliver_webhook-d-0", "deliver_webhook", ("d", 0), round_s=15, timeout_s=60)
+    with contextlib.closing(redis.Redis.from_url(redis_url)) as client, open_queue(redis_url, "some queue") as queue:
+        assert queue.enqueue(job)
+        known = Job.fetch(job.job_id, connection=client, serializer=JSONSerializer)
+        known.set_status(JobStatus.STARTED)
+        known.started_at = datetime.now(UTC) - timedelta(seconds=100)
+        known.save()
+        assert [queue.enqueue(job), queue.enqueue(job)] == [False, False]  # it may still be under way
+        known.started_at = datetime.now(UTC) - timedelta(seconds=121)
+        known.save()
+        assert [queue.enqueue(job), queue.enqueue(job)] == [False, True]

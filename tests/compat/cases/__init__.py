@@ -14,6 +14,7 @@ from tests.compat.cases import (
     logging,
     run_search,
     runs,
+    webhooks,
 )
 
 GROUPS = (
@@ -28,4 +29,5 @@ GROUPS = (
     logged_model_search.GROUP,
     artifacts.GROUP,
     bad_input.GROUP,
+    webhooks.GROUP,
 )

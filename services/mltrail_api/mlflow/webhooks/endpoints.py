@@ -138,7 +138,7 @@ async def send_test(services: Services, request: TestWebhook, caller: Caller) ->
     seen = await _look_up(services, request.webhook_id, caller)
     webhook = _found(seen, request.webhook_id)
     word = webhook.events[0] if request.event is None else word_of(request.event)
-    return Answer({"result": await services.visibility.run(lambda: _test(services, webhook, word))})
+    return Answer({"result": await asyncio.to_thread(_test, services, webhook, word)})
 
 
 def _test(services: Services, webhook: WebhookView, word: str) -> dict[str, object]:
@@ -168,9 +168,7 @@ def _refuse(name: str, description: str) -> None:
 async def _refuse_url(services: Services, url: str) -> None:
     refuse(webhook_text_fault(url, None))
     try:
-        await asyncio.wait_for(
-            services.visibility.run(lambda: refuse_target(url, services.webhook_targets)), _RESOLVE_BOUND_S
-        )
+        await asyncio.wait_for(asyncio.to_thread(refuse_target, url, services.webhook_targets), _RESOLVE_BOUND_S)
     except TimeoutError as error:
         raise Invalid(f"Cannot resolve the host of {url[:300]!r} within {_RESOLVE_BOUND_S:g} s") from error
 
@@ -179,11 +177,11 @@ async def _keep(services: Services, secret: str) -> str | None:
     if not secret:
         return None
     refuse(text_fault("webhook's secret", secret, MAX_SECRET_CHARACTERS))
-    return await services.visibility.run(lambda: services.webhook_secrets.put(secret))
+    return await asyncio.to_thread(services.webhook_secrets.put, secret)
 
 
 async def _forget(services: Services, secret_id: str) -> None:
-    await services.visibility.run(lambda: services.webhook_secrets.remove(secret_id))
+    await asyncio.to_thread(services.webhook_secrets.remove, secret_id)
 
 
 async def _change_or_forget(
