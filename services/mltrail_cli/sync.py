@@ -34,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
 
 @dataclass(slots=True)
 class SpoolReport:
-    """What became of one spool. `sent` and `left` count events, points and artifacts."""
+    """What became of one spool; `left_…` counts what is still in it."""
 
     path: str
     state: str
@@ -48,6 +48,7 @@ class SpoolReport:
     artifacts: int = 0
     artifact_bytes: int = 0
     left_events: int = 0
+    left_points: int = 0
     left_artifacts: int = 0
     refused: list[str] = field(default_factory=list)
     """Why records were refused, and artifacts given up."""
@@ -162,7 +163,8 @@ def _report_of(
         if forgets_refused and not is_dry_run:
             spool.forget_refused()
         report.refused += spool.given_up
-        report.left_events, report.left_artifacts = after.event_count, after.upload_count
+        report.left_events, report.left_points = after.event_count, after.point_count
+        report.left_artifacts = after.upload_count
         if not is_dry_run:
             report.events = before.event_count - after.event_count
             report.points = before.point_count - after.point_count
@@ -214,18 +216,18 @@ def _show(reports: list[SpoolReport], places: tuple[Path, ...], *, is_dry_run: b
         return
     table = plain_table("process", "runs", "events", "points", "artifacts", "", right=("events", "points", "artifacts"))
     for report in reports:
-        count, artifacts = report.events, report.artifacts
+        counts = report.events, report.points, report.artifacts
         words = {"sent": "[green]sent[/]", "in use": "[dim]in use, it sends for itself[/]"}
         state = words.get(report.state, f"[yellow]{report.state}[/]")
         if is_dry_run and report.state == "left":
-            count, artifacts = report.left_events, report.left_artifacts
+            counts = report.left_events, report.left_points, report.left_artifacts
             state = "[dim]to be sent[/]"
         table.add_row(
             escape(f"{report.process_id or '?'} on {report.host or '?'}"),
             ", ".join(report.run_ids),
-            str(count),
-            str(report.points),
-            f"{artifacts} ({shown_size(report.artifact_bytes)})" if report.artifact_bytes else str(artifacts),
+            str(counts[0]),
+            str(counts[1]),
+            f"{counts[2]} ({shown_size(report.artifact_bytes)})" if report.artifact_bytes else str(counts[2]),
             f"{state} [dim]{'to' if report.destination else ''}[/] {escape(report.destination)}",
         )
     out.print(table)

@@ -286,7 +286,7 @@ class Session:
             event = RunStatusChanged(ended_us, stream.run_id, status or "FINISHED", ended_us)
         # A part of the time is kept back, to send the end of the run even though its artifacts could not be stored.
         spare_s = min(2.0, max(0.0, deadline - time.monotonic()) / 4)
-        if not self._background.wait_done(stream, deadline - spare_s):
+        if not self._background.wait_for_end(stream, deadline - spare_s):
             self._background.give_up(stream)
         close = Close(stream, event, Flush())
         self.buffer.put(close)
