@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> None:
     sizes = QUICK if options.quick else FULL
     if options.native_s is not None:
         sizes = replace(sizes, native_s=options.native_s)
+    if options.runs is not None:
+        sizes = replace(sizes, runs=options.runs)
     print(_heading(sizes))
     results: dict[str, list[Result]] = {name: [] for name in options.rows or (*ROWS, START)}
     for peer in options.peers or (["folder", "canned"] if options.quick else list(PEERS)):
@@ -77,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("rows", nargs="*", metavar="ROWS", choices=[[], *ROWS, START], help="families; all by default")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), help="all by default")
     parser.add_argument("--quick", action="store_true", help="check that it runs and that answers are right")
+    parser.add_argument("--runs", type=int, help="runs that are created and searched")
     parser.add_argument("--native-s", type=float, help="seconds of each native row")
     return parser
 
