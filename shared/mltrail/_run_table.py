@@ -36,11 +36,10 @@ def run_table(runs: Sequence[RunSnapshot]) -> DataFrame:
         f"metrics.{key}": [run.metrics.get(key, math.nan) for run in runs]
         for key in sorted({key for run in runs for key in run.metrics})
     }
-    columns |= {
-        f"params.{key}": [run.params.get(key) for run in runs]
-        for key in sorted({key for run in runs for key in run.params})
-    }
-    columns |= {
-        f"tags.{key}": [run.tags.get(key) for run in runs] for key in sorted({key for run in runs for key in run.tags})
-    }
+    params = sorted({key for run in runs for key in run.params})
+    tags = sorted({key for run in runs for key in run.tags})
+    texts = {f"params.{key}": [run.params.get(key) for run in runs] for key in params}
+    texts |= {f"tags.{key}": [run.tags.get(key) for run in runs] for key in tags}
+    # As objects: left to itself, pandas 3 makes NaN of the None that says "not there".
+    columns |= {name: pandas.Series(found, dtype="object") for name, found in texts.items()}
     return pandas.DataFrame(columns)

@@ -65,6 +65,26 @@ def test_runs_are_found_by_experiment_filter_and_order(uri: str) -> None:
     assert [run.metrics for run in mltrail.search_runs("b")] == [{"loss": 0.2}]
 
 
+def test_runs_are_found_as_a_table_of_pandas(folder: Path) -> None:
+    with real_server(str(folder / "log"), folder) as url:
+        mltrail.init(url)
+        with mltrail.start_run(experiment="a", name="first", tags={"team": "red"}) as first:
+            first.log_metric("loss", 0.5)
+        with mltrail.start_run(experiment="a", name="second") as second:
+            second.log_param("lr", 0.1)
+        table = mltrail.search_runs("a", order_by=["attributes.start_time ASC"], output_format="pandas")
+        none = mltrail.search_runs("a", "metrics.loss > 1", output_format="pandas")
+    assert list(table["run_id"]) == [first.id, second.id]
+    assert list(table["metrics.loss"].isna()) == [False, True]
+    assert list(table["params.lr"]) == [None, "0.1"]
+    assert list(table["tags.team"]) == ["red", None]
+    assert str(table["start_time"].dt.tz) == "UTC"
+    assert (table["end_time"] >= table["start_time"]).all()
+    assert (len(none), list(none.columns)[:2]) == (0, ["run_id", "name"])
+    with pytest.raises(ValueError, match="output_format"):
+        mltrail.search_runs(output_format="polars")  # type: ignore[call-overload]
+
+
 def test_reads_of_what_is_not_there_or_not_understood_say_so(uri: str) -> None:
     mltrail.init(uri)
     with pytest.raises(NotFound):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mltrail
+from tests.sdk import typed_use
 
 
 def test_the_public_names_are_exactly_all() -> None:
@@ -42,3 +45,27 @@ def test_importing_starts_no_thread_and_changes_no_signal_handler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "True"]
+
+
+def test_a_training_whose_types_mypy_knows_runs_as_it_is_written(tmp_path: Path) -> None:
+    run = typed_use.train(str(tmp_path / "data"))
+    assert run.is_ended
+    assert mltrail._fluent.current_session().losses.counts() == {}
+
+
+def test_of_many_processes_only_the_first_says_where_data_goes(tmp_path: Path) -> None:
+    program = (
+        "import multiprocessing, mltrail\n"
+        "def work(): mltrail.init()\n"
+        "if __name__ == '__main__':\n"
+        "    mltrail.init(); mltrail.init()\n"
+        "    child = multiprocessing.get_context('spawn').Process(target=work); child.start(); child.join()\n"
+    )
+    script = tmp_path / "train.py"
+    script.write_text(program)
+    environment = os.environ | {"MLTRAIL_URI": str(tmp_path / "data")}
+    for rank, lines in (("0", 1), ("1", 0)):
+        done = subprocess.run(
+            [sys.executable, str(script)], env=environment | {"RANK": rank}, capture_output=True, text=True, check=True
+        )
+        assert done.stderr.count("mltrail: logging to") == lines
