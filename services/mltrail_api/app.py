@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +17,7 @@ from mltrail_api.attendance import Attendance
 from mltrail_api.edge import Edge
 from mltrail_api.identity.gate import Gate
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
+from mltrail_api.mlflow.openapi import with_protocol
 from mltrail_api.mlflow.protocol import MlflowProtocol
 from mltrail_api.mlflow.routes import PAGE_LINKS, whole_table
 from mltrail_api.services import Services
@@ -39,6 +41,10 @@ class Application(FastAPI):
         prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
         self._protocol = MlflowProtocol(services, whole_table(), prefixes)
         self._before_mlflow = Edge(self._protocol, gate)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document of all that is served: FastAPI's of ours, and MLflow's protocol beside it."""
+        return with_protocol(super().openapi(), whole_table())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's life."""
