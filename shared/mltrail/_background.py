@@ -26,6 +26,8 @@ class Task:
     attempt: Callable[[], None]
     outlives_run: bool = False
     """Whether it goes on after the end of its run."""
+    can_wait: bool = False
+    """Whether nobody waits for it any more once it has failed: the user did not ask for it."""
     failures: int = 0
     not_before: float = 0.0
 
@@ -96,7 +98,8 @@ class Background:
             task.failures += 1
             task.not_before = time.monotonic() + pause_before_retry(error, task.failures)
             if task.failures == 1:
-                logger.warning("mltrail: %s has to wait and is tried again: %s", task.what, error)
+                log = logger.debug if task.can_wait else logger.warning
+                log("mltrail: %s has to wait and is tried again: %s", task.what, error)
         except (Rejected, OSError) as error:
             self._losses.add("artifacts not stored", detail=f"{task.what}: {error}")
         finally:
@@ -109,7 +112,8 @@ class Background:
 
     def _left(self, stream: Stream | None) -> list[Task]:
         tasks = self._tasks if self._current is None else [*self._tasks, self._current]
-        return [task for task in tasks if stream is None or task.stream is stream]
+        awaited = (task for task in tasks if not (task.can_wait and task.failures))
+        return [task for task in awaited if stream is None or task.stream is stream]
 
     def _next(self) -> Task | None:
         with self._changed:

@@ -40,8 +40,8 @@ def describe_run(session: Session, stream: Stream, recording: Recording) -> None
         session.do_later(stream, what, lambda: _record_environment(session, stream))
 
 
-def keep_text(session: Session, stream: Stream, path: str, text: bytes) -> None:
-    """Store a text that mltrail itself made as an artifact of the run, in the background.
+def keep_text(session: Session, stream: Stream, path: str, text: bytes, *, can_wait: bool = False) -> None:
+    """Store a text that mltrail itself made as an artifact of the run, in the background; see `Session.upload`.
 
     Raises:
         OSError: the temporary folder is full.
@@ -49,18 +49,18 @@ def keep_text(session: Session, stream: Stream, path: str, text: bytes) -> None:
     with tempfile.NamedTemporaryFile(prefix="mltrail-") as file:
         file.write(text)
         file.flush()
-        session.upload(stream, Path(file.name), path)
+        session.upload(stream, Path(file.name), path, can_wait=can_wait)
 
 
 def _record_code(session: Session, stream: Stream, folder: Path) -> None:
     session.tag(stream, git_tags(folder))
     diff = git_diff(folder)
     if diff is not None:
-        keep_text(session, stream, DIFF_PATH, diff)
+        keep_text(session, stream, DIFF_PATH, diff, can_wait=True)
 
 
 def _record_environment(session: Session, stream: Stream) -> None:
     known = machine(session.writer.host)
     session.tag(stream, machine_tags(known))
-    keep_text(session, stream, MACHINE_PATH, json.dumps(known, indent=1).encode())
-    keep_text(session, stream, PACKAGES_PATH, installed_packages().encode())
+    keep_text(session, stream, MACHINE_PATH, json.dumps(known, indent=1).encode(), can_wait=True)
+    keep_text(session, stream, PACKAGES_PATH, installed_packages().encode(), can_wait=True)

@@ -41,6 +41,10 @@ from mltrail_core.log import NewRecord
 from mltrail_core.record import Actor, Record, freeze_record
 
 _DEFAULT_EXPERIMENT = "Default"
+_SETTLE_TIMEOUT_S = 30.0
+_FOLDER_TIMEOUT_S = 5.0
+"""How long a call with `durability="sync"` waits for the disk, and when the disk fails for the log, before it says that
+it could not keep its promise."""
 _LAST_STEPS_S = 1.0
 """What the threads get to end in, past all patience: each ends after its present step."""
 
@@ -194,17 +198,21 @@ class Session:
         self._ensure_running()
         flush = Flush()
         self.buffer.put(flush)
-        deadline = time.monotonic() + self.settings.exit_timeout_s
-        is_kept = flush.packed.wait(self.settings.exit_timeout_s) and flush.is_kept
-        if not is_kept and not (flush.packed.is_set() and self.outbox.wait_settled(flush.position, deadline)):
+        is_packed = flush.packed.wait(_SETTLE_TIMEOUT_S)
+        if is_packed and flush.is_kept:
+            return
+        # There is no spool, as with a folder, or it can't be written: then the log itself has to acknowledge.
+        deadline = time.monotonic() + max(_FOLDER_TIMEOUT_S, self.settings.block_timeout_s)
+        if not is_packed or not self.outbox.wait_settled(flush.position, deadline):
             self.losses.add("calls that returned before their data was on the disk")
 
     def _settle_if_durable(self) -> None:
         if self.settings.durability == "sync":
             self.settle()
 
-    def upload(self, stream: Stream, file: Path, path: str) -> None:
-        """Copy the file and store it in the background; one that can't be read is counted as lost."""
+    def upload(self, stream: Stream, file: Path, path: str, *, can_wait: bool = False) -> None:
+        """Copy the file and store it in the background; one that can't be read is counted as lost. `can_wait`: when it
+        can't be stored at once, neither a flush nor the end of the run waits for it."""
         try:
             upload, task = upload_task(
                 self.spool, stream, file, path, self._open_transport, lambda sized: self._say(stream, sized)
@@ -212,6 +220,7 @@ class Session:
         except (OSError, Unavailable) as error:
             self.losses.add("artifacts that could not be copied", detail=f"{path!r}: {error}")
             return
+        task.can_wait = can_wait
         self._ensure_running()
         self.buffer.put(Keep(upload))
         if not self.settings.is_offline:

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -124,6 +125,19 @@ def test_a_run_of_a_script_keeps_its_code_environment_and_console(
     everything = repr(tags) + "".join(text_of(folder, projected, run_id, str(path)) for path in artifacts)
     assert "hunter2" not in everything
     projected.assert_complete(run_id)
+
+
+def test_what_nobody_asked_for_holds_up_neither_a_flush_nor_the_end(redis_url: str, tmp_path: Path) -> None:
+    # Artifacts have nowhere to go: no server has published its address in the Redis log.
+    mltrail.init(redis_url, record_environment=True, exit_timeout_s=60.0)
+    began = time.monotonic()
+    with mltrail.start_run() as run:
+        run.log_metric("loss", 1.0)
+        assert run.flush(60.0)
+    assert time.monotonic() - began < 30  # it would have waited for a minute
+    with ProjectedLog(redis_url, tmp_path / "read") as projected:
+        assert projected.run(run.id)["status"] == "FINISHED"
+        assert projected.artifacts(run.id) == {}
 
 
 def test_what_is_switched_off_is_not_recorded(folder: Path, projected: ProjectedLog) -> None:
