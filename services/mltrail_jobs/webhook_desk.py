@@ -66,6 +66,7 @@ class DeliveryDesk:
         self._should_stop = should_stop
         self._producer = new_producer_id()
         self._sequence = 0
+        self._is_behind = False
         self._appending = threading.Lock()
 
     def find_due(self, clock_us: Callable[[], int] = now_us) -> list[DueDelivery]:
@@ -80,8 +81,10 @@ class DeliveryDesk:
         while not self._should_stop():
             with self._read_model.reading() as connection:
                 if _index_of_control(connection) >= head:
+                    self._say_behind(False)
                     return _due(connection, clock_us())
             if time.monotonic() > give_up:
+                self._say_behind(True)
                 break
             time.sleep(_PAUSE_S)
         return []
@@ -125,6 +128,11 @@ class DeliveryDesk:
             error=event.error,
         )
         return told
+
+    def _say_behind(self, is_behind: bool) -> None:
+        if is_behind and not self._is_behind:
+            _logger.warning("deliveries wait for the projector; see `mltrail log status`", action="deliveries_wait")
+        self._is_behind = is_behind
 
     def _attempt(self, found: Row[Any], started_us: int) -> tuple[str, int | None, str | None, float | None]:
         """Return outcome, status code, error, and the pause before the next attempt."""

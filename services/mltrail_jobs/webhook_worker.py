@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 
@@ -29,6 +29,8 @@ _REMEMBERED_S = 30
 """How long an attempt that was made is not made again. What is due is looked for only while the read model is as new as
 the log, so this has to cover no more than the look that was under way when the attempt ended."""
 _ATTEMPT_TIMEOUT_S = 60
+_AWAY_POLLS = 10
+"""What can't be reached is asked for so many times less often."""
 _REDIS_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://")
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.jobs")
@@ -49,6 +51,7 @@ def run_deliveries(
                 run(places, desk, stop, poll_s, clock_us)
         except Unavailable as error:
             logger.warning("deliveries wait", action="deliveries_wait", error=str(error))
+            stop.wait(_AWAY_POLLS * poll_s)
 
 
 def _run_queued(
@@ -67,7 +70,7 @@ def _run_queued(
                                 leave.wait(poll_s)
                 except Unavailable as error:
                     logger.warning("deliveries wait", action="deliveries_wait", error=str(error))
-                    leave.wait(poll_s)
+                    leave.wait(_AWAY_POLLS * poll_s)
 
     threads = [threading.Thread(target=work, name=f"mltrail-webhooks-{n}", daemon=True) for n in range(THREADS)]
     for thread in threads:
@@ -118,8 +121,14 @@ def _run_in_process(
             for due in found:
                 if due not in under_way and due not in again_us:
                     under_way.add(due)
-                    pool.submit(make, due)
+                    pool.submit(make, due).add_done_callback(_say_what_failed)
             stop.wait(poll_s)
+
+
+def _say_what_failed(made: Future[None]) -> None:
+    """Log what a delivery raised that nobody foresaw: our bug. It is not made again before the next start."""
+    if not made.cancelled() and (error := made.exception()) is not None:
+        logger.error("delivery raised", action="delivery_raised", exc_info=error)
 
 
 class _Pool(ThreadPoolExecutor):

@@ -14,9 +14,10 @@ import redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from mltrail_core.clock import now_us
-from mltrail_core.events import Event, RegisteredModelCreated, WebhookCreated, WebhookUpdated
+from mltrail_core.events import Event, RegisteredModelCreated, WebhookCreated, WebhookDeleted, WebhookUpdated
 from mltrail_core.ids import CONTROL
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.log.genesis import ensure_begun
@@ -270,3 +271,20 @@ def test_an_attempt_whose_worker_was_killed_is_queued_again(redis_url: str) -> N
         known.started_at = datetime.now(UTC) - timedelta(seconds=121)
         known.save()
         assert [queue.enqueue(job), queue.enqueue(job)] == [False, True]
+
+
+def test_nothing_is_sent_on_the_word_of_a_read_model_that_is_behind(tmp_path: Path, receiver: Receiver) -> None:
+    log_url, store_url = str(tmp_path / "log"), str(tmp_path / "read")
+    with deployed(tmp_path, log_url, store_url) as deployment:
+        deployment.append(WebhookCreated(1, HOOK, "hook", receiver.url, ("registered_model.created",)))
+        deployment.append(RegisteredModelCreated(2, "iris"))
+        wait_for(lambda: deployment.states() == ["pending"])
+        places = deployment.places
+    with contextlib.closing(open_log(log_url)) as log:  # nobody projects what is appended now
+        log.append([Producing("another").record(CONTROL, WebhookDeleted(3, HOOK))])
+    with open_desk(places, lambda: False) as desk, capture_logs() as lines:
+        assert desk.find_due() == []
+    assert [line["action"] for line in lines] == ["deliveries_wait"]
+    with deployed(tmp_path, log_url, store_url) as deployment:
+        wait_for(lambda: deployment.states() == ["cancelled"])
+    assert receiver.received == []
