@@ -105,8 +105,6 @@ def test_into_a_folder_the_command_line_tells_the_outcome(folder: Path) -> None:
     with mltrail.start_run():
         version = mltrail.register_model("model", "iris")
     assert version.result() == 1
-    with pytest.raises(NotFound, match="version=4"):
-        mltrail.set_alias("iris", "challenger", 4).result()
 
 
 def test_an_outcome_that_is_not_known_in_time_can_be_asked_again(
@@ -122,6 +120,13 @@ def test_an_outcome_that_is_not_known_in_time_can_be_asked_again(
     assert mltrail._fluent.current_session().flush(None, _deadline(20))
     [row] = projected.rows("model_versions")
     assert (row["name"], row["version"]) == ("iris", 1)
+
+
+def test_offline_a_version_waits_in_the_spool_and_says_how_it_is_sent() -> None:
+    mltrail.init("http://127.0.0.1:9", offline=True)
+    version = mltrail.register_model(f"runs:/{1:032x}/model", "iris")
+    with pytest.raises(Unavailable, match="mltrail sync"):
+        version.result(timeout_s=5.0)
 
 
 def test_a_repeated_record_is_one_version(faulty_server: FaultyServer, projected: ProjectedLog) -> None:
