@@ -13,7 +13,7 @@ from mltrail._spool import Contents, Spool
 
 def report_unsent(spool: Spool, outbox: Outbox, buffer: Buffer, losses: Losses, shown: str) -> None:
     """Print a line for each thing that somebody has to know; nothing when all has arrived."""
-    contents = spool.contents()
+    contents = spool.contents(are_records_settled=outbox.kept().record_count == 0)
     if contents is not None and not contents.is_empty:
         _say(f"{kept_line(contents, shown)} in {spool.path}; it is sent by: {_command(spool.path)}")
     lost = outbox.unkept()

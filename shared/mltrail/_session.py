@@ -284,7 +284,7 @@ class Session:
         if self._transport is not None and all(have_stopped):
             self._transport.close()
         if have_stopped[0]:
-            self.spool.close()
+            self.spool.close(are_records_settled=self.outbox.kept().record_count == 0)
         if have_stopped[3]:
             self._resender.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -28,6 +29,7 @@ class FaultyServer:
     def __init__(self, folder: Path) -> None:
         self.faults: deque[Fault] = deque()
         self.answered: list[str] = []
+        self.encodings: set[str | None] = set()
         self.log = open_log(str(folder / "log"))
         ensure_begun(self.log)
         self.store = open_artifact_store(str(folder / "artifacts"))
@@ -101,6 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         owner = self.server.owner
         body = self._body()
+        owner.encodings.add(self.headers.get("Content-Encoding"))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
         if self.path not in ("/api/v1/records", "/api/v1/blobs"):
             return self._answer(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": self.path})
         fault = owner.faults.popleft() if owner.faults else None

@@ -76,6 +76,23 @@ def test_a_server_that_goes_away_and_returns_gets_everything(
     projected.assert_complete(run.id)
 
 
+def test_on_a_slow_link_records_are_compressed(
+    faulty_server: FaultyServer, projected: ProjectedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mltrail.init(faulty_server.url)
+    with mltrail.start_run() as run:
+        monkeypatch.setattr("mltrail._transport.compression._SLOW_BYTES_PER_S", 0)
+        run.log_series("loss", range(5000), [0.5] * 5000)
+        assert run.flush()
+        assert faulty_server.encodings == {None}
+        monkeypatch.setattr("mltrail._transport.compression._SLOW_BYTES_PER_S", 1 << 60)
+        run.log_series("acc", range(5000), [0.5] * 5000)
+        assert run.flush()
+    assert faulty_server.encodings == {None, "gzip"}
+    assert len(projected.values(run.id, "loss")) == len(projected.values(run.id, "acc")) == 5000
+    projected.assert_complete(run.id)
+
+
 def test_a_run_can_start_before_its_server(faulty_server: FaultyServer, projected: ProjectedLog) -> None:
     faulty_server.stop()
     mltrail.init(faulty_server.url)

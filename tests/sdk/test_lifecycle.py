@@ -65,6 +65,28 @@ def test_the_training_keeps_its_own_handler_of_sigterm(folder: Path, tmp_path: P
     assert projected.run(run_id)["status"] == "FINISHED"
 
 
+def test_an_interrupted_notebook_goes_on_with_its_run(folder: Path, tmp_path: Path, projected: ProjectedLog) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        import code
+        sys.ps1 = "In : "  # as IPython does
+        run = mltrail.start_run()
+        print(run.id, flush=True)
+        kernel = code.InteractiveInterpreter({"run": run, "os": os, "signal": signal, "time": time})
+        kernel.runsource("os.kill(os.getpid(), signal.SIGINT); time.sleep(30)")
+        kernel.runsource("run.log_metric('after the interrupt', 1.0)")
+        """,
+    )
+    done = script.run()
+    assert "KeyboardInterrupt" in done.stderr
+    run_id = done.stdout.strip()
+    assert projected.values(run_id, "after the interrupt") == [1.0]
+    assert projected.run(run_id)["status"] == "FINISHED"
+    projected.assert_complete(run_id)
+
+
 def test_a_cancelled_task_leaves_a_killed_run(folder: Path, projected: ProjectedLog) -> None:
     ids = []
 

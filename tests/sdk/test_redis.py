@@ -35,6 +35,19 @@ def test_a_run_goes_straight_into_the_log(redis_url: str, projected_redis: Proje
     projected_redis.assert_complete(run.id)
 
 
+def test_what_is_first_sent_at_the_end_of_the_process_arrives(
+    redis_url: str, projected_redis: ProjectedLog, tmp_path: Path
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        f"import mltrail\nmltrail.init({redis_url!r})\nrun = mltrail.start_run()\n"
+        "print(run.id)\nrun.log_metric('loss', 1.0)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True)
+    assert projected_redis.values(done.stdout.strip(), "loss") == [1.0]
+    projected_redis.assert_complete(done.stdout.strip())
+
+
 def test_a_killed_server_that_returns_gets_everything_once(
     redis_url: str, valkey_server: servers.ValkeyServer, projected_redis: ProjectedLog, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -238,6 +238,30 @@ def test_a_full_disk_under_the_spool_keeps_in_memory_then_drops_and_says_so(
     projected.assert_complete(run.id)
 
 
+def test_a_disk_that_takes_no_more_bytes_costs_nothing_while_the_server_is_there(
+    faulty_server: FaultyServer, projected: ProjectedLog, tmp_path: Path, root: Path
+) -> None:
+    script = Script(
+        tmp_path,
+        faulty_server.url,
+        """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # each write past it fails, as on a full disk
+        with mltrail.start_run() as run:
+            print(run.id)
+            run.log_series("loss", range(50_000), range(50_000))
+            run.log_metric("after", 1.0)
+        """,
+    )
+    done = script.run()
+    assert "can't be written, so what can't be sent is in memory only" in done.stderr
+    run_id = done.stdout.strip()
+    assert projected.values(run_id, "loss") == [float(step) for step in range(50_000)]
+    assert projected.values(run_id, "after") == [1.0]
+    projected.assert_complete(run_id)
+    assert list(root.iterdir()) == []
+
+
 def test_a_spool_that_is_larger_than_allowed_takes_no_more(
     faulty_server: FaultyServer, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

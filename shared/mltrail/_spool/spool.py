@@ -172,22 +172,28 @@ class Spool:
         with self._lock:
             self._owed = replace(self._owed, stored=(*self._owed.stored, upload.name))
 
-    def contents(self) -> Contents | None:
-        """Return what is there; None when there is nothing, or it can't be read."""
+    def contents(self, *, are_records_settled: bool = False) -> Contents | None:
+        """Return what is there; None when there is nothing, or it can't be read.
+
+        Args:
+            are_records_settled: the log has all records, so those that are there could only not be removed, such as
+                when the disk is full.
+        """
         if self._file is None:
             return None
         try:
-            return self._file.contents()
+            contents = self._file.contents()
+            return replace(contents, record_count=0, event_count=0, point_count=0) if are_records_settled else contents
         except _TROUBLE as error:
             logger.warning("mltrail: the spool %s can't be read: %s", self.path, error)
             return None
 
-    def close(self) -> None:
-        """Remove the folder when it holds nothing more; otherwise leave it to whoever claims it."""
+    def close(self, *, are_records_settled: bool) -> None:
+        """Remove the folder when it holds nothing more; otherwise leave it to whoever claims it. See `contents`."""
         folder, file = self._folder, self._file
         if folder is None or file is None:
             return
-        contents = self.contents()
+        contents = self.contents(are_records_settled=are_records_settled)
         file.close()
         if contents is not None and contents.is_empty:
             with contextlib.suppress(OSError):  # an empty folder does no harm; whoever claims it removes it

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import msgpack
 
 from mltrail._settings import without_password
+from mltrail._transport.compression import Compression
 from mltrail_core.artifacts import Blob, parse_sha256
 from mltrail_core.errors import Invalid, OutcomeUnknown, Unavailable
 from mltrail_core.log import NewRecord
@@ -26,18 +29,21 @@ class HttpTransport:
     def __init__(self, url: str, token: str | None = None) -> None:
         self._url = without_password(url)
         headers = {"User-Agent": "mltrail"} | token_header(token)
+        self._compression = Compression()
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT, headers=headers)
 
     def append(self, records: Sequence[NewRecord]) -> None:
-        body: bytes = msgpack.packb([record.frozen for record in records])
-        answer = self._post("/api/v1/records", body, "application/msgpack")
+        body, encoding = self._compression.encoded(msgpack.packb([record.frozen for record in records]))
+        began = time.monotonic()
+        answer = self._post("/api/v1/records", body, {"Content-Type": "application/msgpack"} | encoding)
+        self._compression.note(len(body), time.monotonic() - began)
         appended = answer.get("appended")
         if not isinstance(appended, list) or len(appended) != len(records):
             raise OutcomeUnknown(f"{self._url} did not confirm {len(records)} records; is it an mltrail server?")
 
     def store(self, file: Path) -> Blob:
         with file.open("rb") as opened:
-            answer = self._post("/api/v1/blobs", opened, "application/octet-stream")
+            answer = self._post("/api/v1/blobs", opened, {"Content-Type": "application/octet-stream"})
         sha256, size_bytes = answer.get("sha256"), answer.get("size_bytes")
         if not isinstance(sha256, str) or not isinstance(size_bytes, int):
             raise OutcomeUnknown(f"{self._url} did not confirm an artifact; is it an mltrail server?")
@@ -46,9 +52,9 @@ class HttpTransport:
     def close(self) -> None:
         self._client.close()
 
-    def _post(self, path: str, content: bytes | object, content_type: str) -> dict[str, object]:
+    def _post(self, path: str, content: bytes | BinaryIO, headers: dict[str, str]) -> dict[str, object]:
         try:
-            response = self._client.post(path, content=content, headers={"Content-Type": content_type})  # type: ignore[arg-type]
+            response = self._client.post(path, content=content, headers=headers)
         except httpx.ConnectError as error:
             raise Unavailable(f"{self._url} can't be reached: {error}", retry_after_s=0.1) from error
         except httpx.HTTPError as error:
