@@ -11,6 +11,7 @@ Calls append to a bounded buffer in memory and return; threads of this package p
 and send them until the log has acknowledged them. See `Run` for what they promise.
 """
 
+from mltrail._delivery import Delivery
 from mltrail._fluent import (
     active_run,
     end_run,
@@ -35,6 +36,7 @@ from mltrail._run import Run
 from mltrail_core.errors import MltrailError
 
 __all__ = [
+    "Delivery",
     "MltrailError",
     "Outcome",
     "Run",

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mltrail._delivery import DeliveryCounts
 from mltrail._losses import logger
 from mltrail._stream import Outgoing
 from mltrail_core.record import GOOD_RECORD_BYTES
@@ -95,6 +96,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._read = read
         self._send_interval_s = send_interval_s
+        self.counts = DeliveryCounts()
         self._begin()
 
     def _begin(self) -> None:
@@ -113,6 +115,7 @@ class Outbox:
 
     def begin_again_in_child(self) -> None:
         """Forget what the parent will send."""
+        self.counts.begin_again_in_child()
         self._begin()
 
     @property
@@ -137,6 +140,7 @@ class Outbox:
                 tally.add(one)
                 self._append(one, first_id + number if first_id else 0)
             self._put += len(outgoing)
+            self.counts.made(one.run_id for one in outgoing)
             self._changed.notify_all()
             return self._put
 
@@ -175,10 +179,12 @@ class Outbox:
     def settle(self, count: int, *, refused: str | None = None) -> None:
         """Remove the oldest `count` records; with `refused` the log will never take them, and why."""
         with self._changed:
+            run_ids: list[str] = []
             for _ in range(count):
                 one = self._waiting.popleft()
                 assert isinstance(one, _InMemory)  # only what was given out as a batch is settled
                 self._bytes -= len(one.outgoing.record.frozen)
+                run_ids.append(one.outgoing.run_id)
                 (self._kept if one.spool_id else self._unkept).subtract(one.outgoing)
                 if one.spool_id:
                     self._acknowledged = one.spool_id
@@ -187,6 +193,7 @@ class Outbox:
                 else:
                     self._stored.extend(one.outgoing.uploads)
             self._settled += count
+            self.counts.settled(run_ids, is_refused=refused is not None)
             self._changed.notify_all()
 
     def take_settled(self) -> Settled:
@@ -208,6 +215,11 @@ class Outbox:
         """Return what is not settled, and in the spool."""
         with self._changed:
             return self._kept.unsent()
+
+    def kept_of(self, run_id: str) -> int:
+        """Return how many records of a run are not settled, and in the spool."""
+        with self._changed:
+            return self._kept.runs.get(run_id, 0)
 
     def unkept(self) -> Unsent:
         """Return what is not settled, and in memory only."""

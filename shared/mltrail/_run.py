@@ -28,6 +28,7 @@ from mltrail_core.clock import now_us
 from mltrail_core.events import ParamLogged, TagSet
 
 if TYPE_CHECKING:
+    from mltrail._delivery import Delivery
     from mltrail._session import Session
 
 MAX_KNOWN_KEYS = 100_000
@@ -176,6 +177,14 @@ class Run:
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all that was logged before is durable on the other side; return whether that is so in time."""
         return self._session.flush(self._stream, time.monotonic() + timeout_s)
+
+    def delivery(self) -> Delivery:
+        """Return what became of all that was logged to this run: sent, acknowledged, waiting, dropped, rejected.
+
+        It asks the server (for a folder the `mltrail` command, which takes a second), so it is not for a training loop.
+        It raises nothing when nobody can be asked: then `unknown_because` says why, beside this process's own counts.
+        """
+        return self._session.delivery(self._stream)
 
     def end(self, status: str | None = None) -> None:
         """End the run and wait until all is durable, at most `exit_timeout_s`; what is left is sent in the background.

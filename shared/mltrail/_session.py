@@ -11,7 +11,9 @@ from pathlib import Path
 from mltrail import _surroundings as surroundings
 from mltrail._background import Background, Task
 from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Keep, Point, Said
+from mltrail._delivery import Delivery, delivery_of
 from mltrail._durable import DurablePoints
+from mltrail._heartbeat import Heartbeats
 from mltrail._losses import Losses, logger
 from mltrail._outbox import Outbox
 from mltrail._packer import Packer
@@ -45,6 +47,8 @@ _SETTLE_TIMEOUT_S = 30.0
 _FOLDER_TIMEOUT_S = 5.0
 """How long a call with `durability="sync"` waits for the disk, and when the disk fails for the log, before it says that
 it could not keep its promise."""
+_PACK_S = 1.0
+"""How long a question waits for the packing thread."""
 _LAST_STEPS_S = 1.0
 """What the threads get to end in, past all patience: each ends after its present step."""
 
@@ -77,6 +81,7 @@ class Session:
         )
         self._background = Background(self.losses)
         self._open_streams: list[Stream] = []
+        self._heartbeats = Heartbeats(settings.destination, lambda: list(self._open_streams))
         self._before_close: list[Callable[[], None]] = []
         self._inherited: list[Transport] = []
         """Of the parent processes: never used nor closed here, which would harm the parent's connections."""
@@ -92,6 +97,7 @@ class Session:
         self._writer: Writer = surroundings.current_writer(settings.rank)
         self._lock = threading.RLock()
         self._is_running = False
+        self._is_beating = False
         self._is_closed = False
         self._is_out_of_patience = False
         self._experiment_ids: dict[str, ExperimentId] = {_DEFAULT_EXPERIMENT: DEFAULT_EXPERIMENT_ID}
@@ -102,6 +108,7 @@ class Session:
         self._doing = Worker("mltrail-background", self._background.step, self.losses)
         self._resender = Resender(settings.spool_places, settings.destination, lambda: self.outbox.settled > 0)
         self._resending = Worker("mltrail-resend", self._resender.step, self.losses)
+        self._beating = Worker("mltrail-heartbeat", self._heartbeats.step, self.losses)
 
     def begin_again_in_child(self) -> None:
         """Become a session of a forked process: nothing of the parent's is sent, its runs go on under new producers."""
@@ -113,6 +120,7 @@ class Session:
         self._background.begin_again_in_child()
         self.spool.begin_again_in_child()
         self._resender.begin_again_in_child()
+        self._heartbeats.begin_again_in_child()
         self._begin()
         for stream in self._open_streams:
             stream.begin_again_in_child(self._writer)
@@ -249,6 +257,14 @@ class Session:
         self.buffer.put(flush)
         return self._wait(flush, deadline) and is_done
 
+    def delivery(self, stream: Stream) -> Delivery:
+        """Return what became of all that was said of a stream's run before."""
+        if self._is_running and not self._is_closed:
+            flush = Flush()
+            self.buffer.put(flush)
+            flush.packed.wait(_PACK_S)  # or what is counted lags behind what was said
+        return delivery_of(self.settings, self.outbox, self.losses, stream.run_id)
+
     def before_close(self, call: Callable[[], None]) -> None:
         """Call `call` when this session is closed, while runs can still be written to."""
         self._before_close.append(call)
@@ -271,7 +287,7 @@ class Session:
             for stream in list(self._open_streams):
                 self._send_end(stream, status if stream.owns_status else None, deadline)
             self.flush(None, deadline)
-        workers = (self._packing, self._doing, self._sending, self._resending)
+        workers = (self._packing, self._doing, self._sending, self._resending, self._beating)
         for worker in workers:
             worker.stop()
         self.outbox.stop_waiting()
@@ -287,6 +303,8 @@ class Session:
             self.spool.close(are_records_settled=self.outbox.kept().record_count == 0)
         if have_stopped[3]:
             self._resender.close()
+        if have_stopped[4]:
+            self._heartbeats.close()
 
     def _send_end(self, stream: Stream, status: str | None, deadline: float) -> Flush:
         ended_us = now_us()
@@ -330,6 +348,8 @@ class Session:
                 self._sending.start()
                 self._resending.start()
             self._is_running = True
+            if self._open_streams:
+                self._begin_beating()
             self.buffer.attended()
             watch_child(self)
 
@@ -345,6 +365,14 @@ class Session:
     def _open(self, stream: Stream) -> None:
         with self._lock:
             self._open_streams.append(stream)
+            self._begin_beating()
+
+    def _begin_beating(self) -> None:
+        """Start to say that this process is alive, also when it has joined a run and logs nothing yet; a forked child
+        does so when it logs."""
+        if not self._is_beating and not self._is_closed and not self.settings.is_offline:
+            self._is_beating = True
+            self._beating.start()
 
     def _say(self, stream: Stream, sized: Sized) -> bool:
         return self.buffer.put(Said(stream, sized))

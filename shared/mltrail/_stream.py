@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mltrail_core.clock import now_us
 from mltrail_core.events import Event, ExperimentEnsured, ProducerClosed, ProducerOpened, RunStatusChanged
-from mltrail_core.ids import CONTROL, Partition, RunId, new_producer_id, partition_of
+from mltrail_core.ids import CONTROL, Partition, ProducerId, RunId, new_producer_id, partition_of
 from mltrail_core.log import NewRecord
 from mltrail_core.record import GOOD_RECORD_BYTES, Actor, Record, freeze_record
 
@@ -65,6 +65,11 @@ class Stream:
         self.is_closed = False
         self._partition = partition_of(run_id)
         self._begin(writer)
+
+    @property
+    def producer(self) -> ProducerId:
+        """As whom this process writes to the run."""
+        return self._producer
 
     def begin_again_in_child(self, writer: Writer) -> None:
         """Become another producer of the same run: a forked process must never use its parent's numbers."""

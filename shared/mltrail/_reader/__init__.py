@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from mltrail._settings import Destination
 
 if TYPE_CHECKING:
+    from mltrail._delivery import Arrived
     from mltrail_core.metric_block import MetricPoint
 
 __all__ = ["Decision", "Reader", "RunSnapshot", "open_reader"]
@@ -57,6 +58,9 @@ class Reader(Protocol):
 
     def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
         """Return all points of one metric, in the order of step and time."""
+
+    def delivery(self, run_id: str) -> Arrived:
+        """Return what arrived of a run."""
 
     def decision(self, producer: str, sequence: int, model: str | None) -> Decision | None:
         """Return what was decided about a record in `control`, None while nothing was. `model` names the registered

@@ -12,8 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mltrail._delivery import Arrived
 from mltrail._reader import Decision, RunSnapshot
 from mltrail._reader.decision_json import decision_of
+from mltrail._reader.delivery_json import arrived_of
 from mltrail._reader.mlflow_json import items, point_of, snapshot_of
 from mltrail_core.errors import Invalid, NotFound, Unavailable
 from mltrail_core.metric_block import MetricPoint
@@ -44,6 +46,9 @@ class CommandReader:
 
     def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
         return [point_of(item, key) for item in items(self._ask("runs", "history", run_id, key), "metrics")]
+
+    def delivery(self, run_id: str) -> Arrived:
+        return arrived_of(self._ask("runs", "show", run_id).get("delivery"))
 
     def decision(self, producer: str, sequence: int, model: str | None) -> Decision | None:
         named = () if model is None else ("--model", model)

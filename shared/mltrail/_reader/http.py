@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
+from mltrail._delivery import Arrived
 from mltrail._reader import Decision, RunSnapshot
 from mltrail._reader.decision_json import decision_of
+from mltrail._reader.delivery_json import arrived_of
 from mltrail._reader.mlflow_json import items, point_of, snapshot_of
 from mltrail._settings import without_password
 from mltrail._transport.http import token_header
@@ -59,6 +61,10 @@ class HttpReader:
                     break
                 query["page_token"] = str(answer["next_page_token"])
         return sorted(points, key=lambda point: (point.step, point.time_us))
+
+    def delivery(self, run_id: str) -> Arrived:
+        with self._client() as client:
+            return arrived_of(self._get(client, f"{self._address}/api/v1/runs/{run_id}/delivery", {}))
 
     def decision(self, producer: str, sequence: int, model: str | None) -> Decision | None:
         path = f"{self._address}/api/v1/producers/{producer}/records/{sequence}/outcome"
