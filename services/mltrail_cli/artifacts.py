@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from mltrail_api.pages.queries import StoredArtifact, artifacts_of
 from mltrail_api.pages.shown import shown_size, shown_time
@@ -19,11 +19,11 @@ from mltrail_cli.reading import current_ports
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import console, plain_table, print_json, progress_bar
 from mltrail_core.artifacts import ArtifactStore
-from mltrail_core.errors import Conflict, NotFound
-from mltrail_core.events import ArtifactStored
+from mltrail_core.errors import Conflict, NotFound, Unavailable
+from mltrail_core.events import ArtifactStored, ArtifactVerified
 from mltrail_core.events.home import artifact_subject
 from mltrail_core.ids import Partition, partition_of
-from mltrail_core.readmodel.tables import artifact_versions, artifacts
+from mltrail_core.readmodel.tables import artifact_uploads, artifact_versions, artifacts
 from mltrail_core.record import decode_record
 
 _Owner = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or a logged model's (m-…).")]
@@ -58,7 +58,7 @@ def _list(
     table = plain_table("path", "size", "stored (UTC)", "sha256", right=("size",))
     for artifact in found:
         size, stored = shown_size(artifact.size_bytes), shown_time(artifact.stored_us)
-        table.add_row(escape(artifact.path), size, stored, f"[dim]{artifact.sha256}[/]")
+        table.add_row(escape(artifact.path), size, stored, f"[dim]{artifact.sha256 or 'not verified yet'}[/]")
     console().print(table if found else "[dim]no artifacts[/]")
 
 
@@ -79,12 +79,18 @@ def _download(
             found = _below(connection, owner, path)
         if not found:
             raise NotFound(f"{owner} has no artifact {path!r}; `mltrail artifacts list {owner}` shows those there are")
+        unhashed = [artifact.path for artifact in found if artifact.sha256 is None]
+        if unhashed:
+            raise Unavailable(
+                f"{unhashed[0]} was uploaded past the server and is not hashed yet, so it can't be checked; "
+                "the `jobs` role hashes it within minutes, try again then"
+            )
         taken = [artifact.path for artifact in found if (to / artifact.path).exists()]
         if taken:
             raise Conflict(f"{to / taken[0]} is there already; remove it or name another folder with --to")
         with progress_bar() as bars:
             for artifact in bars.track(found, description="downloading"):
-                _fetch(ports.artifacts, artifact, to / artifact.path)
+                _fetch(ports.artifacts, artifact.path, artifact.sha256 or "", to / artifact.path)
     if as_json:
         print_json({"files": [str((to / artifact.path).resolve()) for artifact in found]})
     else:
@@ -141,19 +147,19 @@ def _below(connection: Connection, owner: str, path: str) -> list[StoredArtifact
     return [one for one in found if path in ("", one.path) or one.path.startswith(path + "/")]
 
 
-def _fetch(store: ArtifactStore, artifact: StoredArtifact, target: Path) -> None:
+def _fetch(store: ArtifactStore, path: str, sha256: str, target: Path) -> None:
     """Write the file beside its place and move it there when its hash is right."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + ".unfinished")
     hashed = hashlib.sha256()
     try:
-        with store.open(artifact.sha256) as stream, unfinished.open("wb") as file:
+        with store.open(sha256) as stream, unfinished.open("wb") as file:
             for chunk in stream:
                 hashed.update(chunk)
                 file.write(chunk)
-        if hashed.hexdigest() != artifact.sha256:
+        if hashed.hexdigest() != sha256:
             raise Conflict(
-                f"the bytes of {artifact.path} have the hash {hashed.hexdigest()}, the log says {artifact.sha256}: "
+                f"the bytes of {path} have the hash {hashed.hexdigest()}, the log says {sha256}: "
                 "the artifact store was changed; restore it from a backup"
             )
         unfinished.replace(target)
@@ -162,11 +168,20 @@ def _fetch(store: ArtifactStore, artifact: StoredArtifact, target: Path) -> None
 
 
 def _versions(connection: Connection, owner: str | None) -> list[tuple[str, str, str, int, int, int]]:
-    """Return (owner, path, sha256, size, index, number) of the event that each path shows now."""
-    table, now = artifact_versions.c, artifacts.c
+    """Return (owner, path, sha256, size, index, number) of the event that said the hash of what each path shows now."""
+    table, now, upload = artifact_versions.c, artifacts.c, artifact_uploads.c
+    is_upload = (upload.owner == table.owner) & (upload.path == table.path) & (upload["index"] == table["index"])
     query = (
-        select(table.owner, table.path, now.sha256, now.size_bytes, table["index"], table.number)
+        select(
+            table.owner,
+            table.path,
+            now.sha256,
+            now.size_bytes,
+            func.coalesce(upload.verified_index, table["index"]),  # of an upload past the server a later event says it
+            func.coalesce(upload.verified_number, table.number),
+        )
         .join_from(artifacts, artifact_versions, (now.owner == table.owner) & (now.path == table.path))
+        .outerjoin(artifact_uploads, is_upload & (upload.number == table.number))
         .order_by(table.owner, table.path, table["index"], table.number)
     )
     if owner is not None:
@@ -195,7 +210,7 @@ def _logged_sha256(ports: Ports, partition: Partition, index: int, number: int, 
     events = decode_record(entries[0].frozen).events if entries and entries[0].index == index else ()
     if number < len(events):
         event = events[number]
-        if isinstance(event, ArtifactStored) and event.path == path:
+        if isinstance(event, ArtifactStored | ArtifactVerified) and event.path == path:
             return event.sha256
     return None
 

@@ -21,6 +21,9 @@ class TestFolderArtifactStore(ArtifactStoreContract):
     def store_url(self, tmp_path: Path) -> str:
         return str(tmp_path / "artifacts with a space")
 
+    def test_clients_have_no_way_past_the_server(self, store: ArtifactStore) -> None:
+        assert store.direct is None
+
     def test_a_blob_lies_at_the_path_the_design_names(self, store: ArtifactStore, store_url: str) -> None:
         blob = store.put([b"bytes"])
         assert Path(store_url, "blobs", "sha256", blob.sha256).read_bytes() == b"bytes"

@@ -19,10 +19,11 @@ from mltrail_core.artifacts.s3 import S3ArtifactStore
 from mltrail_core.artifacts.s3_multipart import PartSizes
 from mltrail_core.errors import NotFound, Unavailable
 from tests.contracts.artifact_store import MIB, ArtifactStoreContract, content_of, sha256_of
+from tests.contracts.direct_transfer import DirectTransferContract
 from tests.servers import S3Server, free_port
 
 
-class TestS3ArtifactStore(ArtifactStoreContract):
+class TestS3ArtifactStore(ArtifactStoreContract, DirectTransferContract):
     growth_limit_mib = 56  # two parts of 16 MiB and the connection
 
     @pytest.fixture

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, null, select, union_all
 
 from mltrail_api.search.experiment_view import ExperimentView, load_experiments
 from mltrail_api.search.experiments import search_experiments
 from mltrail_api.search.expression import ViewType
 from mltrail_api.search.placement import EXPERIMENT_ID, IS_DELETED, PLACED_RUNS
-from mltrail_core.readmodel.tables import artifacts, experiments, metric_summaries, runs
+from mltrail_core.readmodel.tables import artifacts, experiments, metric_summaries, runs, unverified_artifacts
 
 _PAGE = 1000
 
@@ -40,11 +40,14 @@ class MetricSummary:
 
 @dataclass(frozen=True, slots=True)
 class StoredArtifact:
-    """A file of a run or logged model, as its path shows it now."""
+    """A file of a run or logged model, as its path shows it now.
+
+    Without a hash: it was uploaded past the server and is not verified yet.
+    """
 
     path: str
     size_bytes: int
-    sha256: str
+    sha256: str | None
     media_type: str | None
     stored_us: int
 
@@ -128,10 +131,13 @@ def metric_summaries_of(connection: Connection, run_id: str) -> list[MetricSumma
 
 def artifacts_of(connection: Connection, owners: Sequence[str]) -> list[StoredArtifact]:
     """Return the files of runs or logged models, sorted by owner and path."""
-    table = artifacts.c
-    query = (
-        select(table.path, table.size_bytes, table.sha256, table.media_type, table.stored_us)
-        .where(table.owner.in_(owners))
-        .order_by(table.owner, table.path)
-    )
-    return [StoredArtifact(*row) for row in connection.execute(query)]
+    table, uploaded = artifacts.c, unverified_artifacts.c
+    query = union_all(
+        select(table.owner, table.path, table.size_bytes, table.sha256, table.media_type, table.stored_us).where(
+            table.owner.in_(owners)
+        ),
+        select(
+            uploaded.owner, uploaded.path, uploaded.size_bytes, null(), uploaded.media_type, uploaded.uploaded_us
+        ).where(uploaded.owner.in_(owners)),
+    ).order_by("owner", "path")
+    return [StoredArtifact(*described) for _, *described in connection.execute(query)]

@@ -75,7 +75,7 @@ def artifacts_claim(ports: Ports, trainers: Sequence[Trainer]) -> Claim:
     with ports.read_model.reading() as connection:
         found = artifacts_of(connection, sent)
     stored = [one for one in found if not one.path.startswith(_RECORDED_BY_ITSELF)]
-    faults = [one.path for one in found if _hash(ports.artifacts, one.sha256) != one.sha256]
+    faults = [one.path for one in found if one.sha256 is None or _hash(ports.artifacts, one.sha256) != one.sha256]
     if len(stored) != _ARTIFACTS_A_RUN * len(sent):
         faults.append(f"{len(stored)} files instead of {_ARTIFACTS_A_RUN * len(sent)}")
     detail = "; ".join(faults) or f"{len(found)} files hashed again"

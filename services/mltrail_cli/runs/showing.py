@@ -100,7 +100,8 @@ def print_found_run(found: FoundRun) -> None:
     if found.artifacts:
         table = plain_table("path", "size", "sha256", right=("size",))
         for artifact in found.artifacts:
-            table.add_row(escape(artifact.path), shown_size(artifact.size_bytes), f"[dim]{artifact.sha256[:16]}…[/]")
+            sha256 = "not verified yet" if artifact.sha256 is None else f"{artifact.sha256[:16]}…"
+            table.add_row(escape(artifact.path), shown_size(artifact.size_bytes), f"[dim]{sha256}[/]")
         _print_part(out, "artifacts", len(found.artifacts))
         out.print(table)
     print_delivery(out, found.delivery)
