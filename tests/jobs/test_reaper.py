@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +14,14 @@ from sqlalchemy import select
 from mltrail_core.clock import now_us
 from mltrail_core.events import Event, ProducerClosed, ProducerOpened, RunCreated, RunDeleted, RunStatusChanged, TagSet
 from mltrail_core.ids import CONTROL, RunId, new_run_id, partition_of
-from mltrail_core.liveness import API_DUTY, API_PATIENCE_S
+from mltrail_core.liveness import API_DUTY, API_PATIENCE_S, open_liveness
 from mltrail_core.liveness.folder import FolderLiveness
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.readmodel.store import ReadModel, open_read_model
 from mltrail_core.readmodel.tables import lost_runs, rejections, tags
 from mltrail_core.rules import LOST_TAG
 from mltrail_jobs.leases import Leases
-from mltrail_jobs.reaper import Reaped, reap
+from mltrail_jobs.reaper import Reaped, reap, reap_silent_runs
 from mltrail_projector.loop import catch_up
 from tests.projector.producing import Producing, metrics
 
@@ -257,3 +258,32 @@ def test_what_the_reaper_says_is_said_by_a_producer_that_says_goodbye(place: Pla
         closed = connection.exec_driver_sql("SELECT count(*) FROM producers WHERE last_sequence = 1").scalar()
     assert closed == 1
     assert len(entries) == 3
+
+
+def test_between_redis_and_postgresql_a_silent_run_is_lost_and_returns(redis_url: str, postgres_url: str) -> None:
+    leases = Leases(lost_after_s=1)
+    with (
+        contextlib.closing(open_log(redis_url)) as log,
+        contextlib.closing(open_read_model(postgres_url)) as read_model,
+        contextlib.closing(open_liveness(redis_url)) as liveness,
+    ):
+        producing = Producing("trainer")
+        run_id = new_run_id()
+        begun = ProducerOpened(1, run_id, "host", 7), RunCreated(1, run_id, "0", "run", "ann", 1)
+        log.append([producing.of_run(*begun, run_id=run_id)])
+        liveness.mark([run_id])
+
+        def next_found() -> Reaped:
+            """Reap, more often than the reaper's patience, until something is found."""
+            deadline = time.monotonic() + 30
+            while (found := reap_silent_runs(redis_url, postgres_url, leases)) == NOTHING:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+                catch_up(log, read_model)
+            catch_up(log, read_model)
+            return found
+
+        catch_up(log, read_model)
+        assert next_found() == Reaped(lost=(run_id,))
+        liveness.mark([run_id])
+        assert next_found() == Reaped(returned=(run_id,))
