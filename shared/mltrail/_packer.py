@@ -9,6 +9,7 @@ import numpy as np
 from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Point, Said
 from mltrail._losses import Losses
 from mltrail._outbox import Outbox
+from mltrail._settings import MAX_POINTS
 from mltrail._spool import Spool
 from mltrail._stream import Outgoing, Sized, Stream, Upload
 from mltrail_core.clock import now_us
@@ -20,6 +21,8 @@ _POINT_BYTES = 28
 _SHIPMENT_BYTES = 2 << 20
 """So much is frozen before it is spooled: a pass may hold four times as much, which memory should not hold twice."""
 _FULL_OUTBOX_PAUSE_S = 0.05
+_LAST_STEPS = MAX_POINTS // BLOCK_POINTS + 1
+"""Enough for a full buffer."""
 
 
 class Packer:
@@ -50,6 +53,12 @@ class Packer:
         else:
             self.tidy()
         return 0.0 if len(points) >= BLOCK_POINTS else self._interval_s
+
+    def finish(self) -> None:
+        """Pack what was said since the thread's last step, and tidy up; called when the thread has ended."""
+        for _ in range(_LAST_STEPS):
+            self.step()
+        self.tidy()
 
     def tidy(self) -> None:
         """Let the spool forget what the log has acknowledged."""

@@ -236,18 +236,22 @@ class Session:
         self._settle_if_durable()
 
     def end_stream(self, stream: Stream, status: str | None) -> None:
-        """Send the end of a stream, after its artifacts, and wait until it has arrived, at most `exit_timeout_s`."""
-        deadline = time.monotonic() + self.settings.exit_timeout_s
+        """Send the end of a stream, after its artifacts, and wait until it has arrived: at most `exit_timeout_s`, and a
+        second when an earlier run has waited in vain."""
+        timeout_s = self.settings.exit_timeout_s
+        deadline = time.monotonic() + (min(1.0, timeout_s) if self._is_out_of_patience else timeout_s)
         settled = self.outbox.settled
         flush = self._send_end(stream, status, deadline)
-        if not self._wait(flush, deadline):
-            self._is_out_of_patience = self.outbox.settled == settled
-            logger.warning(
-                "mltrail: run %s ended, but not all of it could be sent to %s within %g s; sending goes on",
-                stream.run_id,
-                self.settings.destination.shown,
-                self.settings.exit_timeout_s,
-            )
+        if self._wait(flush, deadline):
+            self._is_out_of_patience = False
+            return
+        self._is_out_of_patience = self.outbox.settled == settled
+        logger.warning(
+            "mltrail: run %s ended, but not all of it could be sent to %s within %g s; sending goes on",
+            stream.run_id,
+            self.settings.destination.shown,
+            timeout_s,
+        )
 
     def flush(self, stream: Stream | None, deadline: float) -> bool:
         """Return True once all that was said before is durable on the other side (when this session is offline: in the
@@ -295,7 +299,7 @@ class Session:
         deadline = max(deadline, time.monotonic() + _LAST_STEPS_S)
         have_stopped = [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
         if have_stopped[0]:
-            self._packer.tidy()
+            self._packer.finish()
         report_unsent(self.spool, self.outbox, self.buffer, self.losses, self.settings.destination.shown)
         if self._transport is not None and all(have_stopped):
             self._transport.close()

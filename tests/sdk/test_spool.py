@@ -138,6 +138,20 @@ def test_a_server_that_is_down_for_the_whole_training_gets_everything_by_sync(
     assert list(root.iterdir()) == []
 
 
+def test_what_is_said_at_the_very_end_is_kept(faulty_server: FaultyServer, projected: ProjectedLog, root: Path) -> None:
+    faulty_server.stop()
+    mltrail.init(faulty_server.url, flush_interval_s=60.0, exit_timeout_s=0.0)
+    run = mltrail.start_run()
+    for step in range(40_000):
+        run.log_metric("loss", float(step), step)
+    mltrail._fluent.current_session().close(0.0)
+    faulty_server.start()
+    sync(root, faulty_server.url)
+    assert projected.values(run.id, "loss") == [float(step) for step in range(40_000)]
+    assert projected.run(run.id)["status"] == "FINISHED"
+    projected.assert_complete(run.id)
+
+
 def test_the_next_training_sends_what_a_dead_one_left(
     faulty_server: FaultyServer, projected: ProjectedLog, tmp_path: Path, root: Path
 ) -> None:
