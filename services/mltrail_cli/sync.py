@@ -185,8 +185,10 @@ def _sent(spool: DeadSpool, destination: Destination, patience_s: float, *, is_q
         task = bars.add_task(f"sending to {destination.shown}", total=total)
         while True:
             try:
-                if not spool.send_some(transport):
+                sent = spool.send_some(transport)
+                if not sent:
                     return ""
+                bars.advance(task, sent)
                 failures, deadline = 0, time.monotonic() + patience_s
             except Unavailable as error:
                 failures += 1
@@ -196,8 +198,6 @@ def _sent(spool: DeadSpool, destination: Destination, patience_s: float, *, is_q
                 time.sleep(pause_s)
             except Rejected as error:
                 return str(error)
-            left = spool.contents()
-            bars.update(task, completed=max(0, total - left.record_count - left.upload_count))
 
 
 @contextmanager

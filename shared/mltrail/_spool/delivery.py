@@ -13,7 +13,7 @@ from mltrail._transport import Transport
 from mltrail._uploads import stored_event
 from mltrail_core.errors import Conflict, Invalid, Unavailable
 
-BATCH_RECORDS = 64
+BATCH_RECORDS = 256
 BATCH_BYTES = 2 << 20
 _LAST_ID = 2**62
 
@@ -69,8 +69,8 @@ class DeadSpool:
         """Delete the records that no log took."""
         self._file.forget_refused()
 
-    def send_some(self, transport: Transport) -> bool:
-        """Send a batch of records, or store an artifact; return False when there was nothing left to do.
+    def send_some(self, transport: Transport) -> int:
+        """Send a batch of records, or store an artifact; return how many, 0 when nothing was left to do.
 
         Raises:
             Unavailable: try again later.
@@ -79,12 +79,12 @@ class DeadSpool:
         batch = self._file.read(1, _LAST_ID, BATCH_BYTES)[:BATCH_RECORDS]
         if batch:
             self._send(transport, batch)
-            return True
+            return len(batch)
         uploads = self._file.uploads()
         if uploads:
             self._store(transport, uploads[0])
-            return True
-        return False
+            return 1
+        return 0
 
     def close(self) -> None:
         """Remove the spool when it holds nothing more; otherwise leave it to whoever claims it next."""
