@@ -101,6 +101,14 @@ def test_boto3_takes_endpoint_region_and_key_from_what_services_are_given(
         )
 
 
+def test_the_services_that_sign_share_the_file_of_webhook_secrets(services: dict[str, Service]) -> None:
+    for name in ("api", "jobs"):
+        [volume] = services[name].volumes
+        folder = volume.partition(":")[2]
+        assert services[name].environment["MLTRAIL_WEBHOOK_SECRETS"].startswith(f"{folder}/")
+        assert any(f"--owner mltrail --mode 700 {folder}" in line for line in dockerfile()["base"].all("RUN"))
+
+
 def test_every_url_names_a_service_and_the_port_it_listens_on(services: dict[str, Service]) -> None:
     urls = {
         value
@@ -142,7 +150,7 @@ def test_what_holds_data_has_a_volume_and_all_restart_and_wait_for_what_they_nee
     assert {name for name, service in services.items() if service.is_ours} == {"api", "projector", "jobs"}
     mounted = {volume.split(":")[0] for service in services.values() for volume in service.volumes}
     assert mounted == compose_file.named_volumes() | {"./deploy/garage.toml"}
-    assert {name for name, service in services.items() if not service.volumes} == {"api", "projector", "jobs"}
+    assert {name for name, service in services.items() if not service.volumes} == {"projector"}
     for service in services.values():
         assert service.restart == "unless-stopped", service.name
         assert service.healthcheck, service.name
