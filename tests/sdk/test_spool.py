@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mltrail._spool import SpoolFolder, spools_in
 from mltrail._spool import spool as spool_module
 from mltrail._spool.delivery import DeadSpool
 from mltrail._transport import open_transport
+from mltrail_core.errors import Conflict
 from tests.sdk.faulty_server import FaultyServer
 from tests.sdk.projected import ProjectedLog, wait_for
 from tests.sdk.script import Script
@@ -289,6 +291,48 @@ def test_a_spool_that_is_larger_than_allowed_takes_no_more(
     assert mltrail._fluent.current_session().losses.counts() == {"artifacts that could not be copied": 1}
     assert "max_spool_bytes" in caplog.text
     faulty_server.start()  # so that what is in memory arrives
+
+
+def test_a_spool_that_was_full_has_room_again_though_the_training_never_pauses(
+    faulty_server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_RETRY_S", 0.05)
+    faulty_server.stop()
+    mltrail.init(faulty_server.url, max_spool_bytes=200_000)
+    session = mltrail._fluent.current_session()
+    monkeypatch.setattr(session._packer, "tidy", lambda: None)  # as if each step of the packing thread found something
+    with mltrail.start_run() as run:
+        run.log_series("loss", range(20_000), [0.5] * 20_000)
+        wait_for(lambda: session.spool._is_troubled)
+        kept = session.outbox.kept().record_count
+        assert kept > 0
+        faulty_server.start()
+        wait_for(lambda: session.outbox.kept().record_count == 0)
+
+        def says_and_has_room() -> bool:
+            run.log_metric("loss", 1.0)
+            return not session.spool._is_troubled
+
+        wait_for(says_and_has_room)
+
+
+def test_what_another_user_put_into_the_spool_is_not_sent(
+    faulty_server: FaultyServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty_server.stop()
+    mltrail.init(faulty_server.url, exit_timeout_s=0.1)
+    with mltrail.start_run() as run:
+        run.log_metric("loss", 1.0)
+    mltrail._fluent.current_session().close(0.1)
+    [path] = spools_in(root)
+    user = os.geteuid()
+    with monkeypatch.context() as somebody_else:
+        somebody_else.setattr(os, "geteuid", lambda: user + 1)
+        with pytest.raises(Conflict, match=f"belongs to user {user}"):
+            DeadSpool.claim(path)
+    spool = DeadSpool.claim(path)
+    assert spool is not None
+    spool.close()
 
 
 def test_a_read_only_home_is_replaced_by_the_temporary_folder(

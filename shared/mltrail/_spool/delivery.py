@@ -33,7 +33,7 @@ class DeadSpool:
         """Return the spool of a dead process; None while somebody holds it, or when it is gone or empty.
 
         Raises:
-            Conflict: another version of mltrail wrote it, or it is damaged.
+            Conflict: another version of mltrail wrote it, another user made it, or it is damaged.
             OSError: the folder can't be read.
         """
         folder = SpoolFolder.claim(path)

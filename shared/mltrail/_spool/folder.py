@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from mltrail_core.errors import Conflict
 from mltrail_core.log.network import refuse_network_file_system
 
 _UNFINISHED, _REMOVED = ".new-", ".gone-"
@@ -57,8 +58,13 @@ class SpoolFolder:
 
     @classmethod
     def claim(cls, path: Path) -> SpoolFolder | None:
-        """Return the folder of a process that has died; None while somebody holds it, or when it is gone."""
+        """Return the folder of a process that has died; None while somebody holds it, or when it is gone.
+
+        Raises:
+            Conflict: another user made it, or could have put it there.
+        """
         try:
+            _refuse_foreign(path)
             lock = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -113,6 +119,19 @@ def spools_in(root: Path) -> list[Path]:
     for path in _left_behind(root):
         shutil.rmtree(path, ignore_errors=True)
     return sorted(path for path in root.iterdir() if not path.name.startswith(".") and (path / "lock").exists())
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse what another user made: its rows name files that are uploaded and deleted, and records that are sent with
+    this user's token; and anybody may make a folder of a known name below /tmp."""
+    own = os.geteuid()
+    owner, root_owner = path.lstat().st_uid, path.parent.stat().st_uid
+    if owner != own or root_owner not in (own, 0):
+        foreign, belongs_to = (path, owner) if owner != own else (path.parent, root_owner)
+        raise Conflict(
+            f"{foreign} belongs to user {belongs_to}, and this process runs as {own}; run `mltrail sync` as that user, "
+            "or after a look into it copy the spool to a folder of your own"
+        )
 
 
 def _left_behind(root: Path) -> Iterator[Path]:

@@ -121,7 +121,7 @@ class Spool:
         if changes == self._written_before or self._has_no_place or time.monotonic() < self._retry_at:
             return 0
         try:
-            first_id = self._written(changes)
+            first_id = self._written(changes, owed)
         except _TROUBLE as error:
             self._say_trouble(error)
             return 0
@@ -202,10 +202,18 @@ class Spool:
         self._begin()
         self._has_no_place = True
 
-    def _written(self, changes: Changes) -> int:
+    def _written(self, changes: Changes, owed: Changes) -> int:
         folder, file = self._opened()
         if changes.records:
-            self._refuse_past_bounds(folder.path, sum(len(one.record.frozen) for one in changes.records))
+            more_bytes = sum(len(one.record.frozen) for one in changes.records)
+            try:
+                self._refuse_past_bounds(folder.path, more_bytes)
+            except OSError:
+                # What the log has by now makes room. Left to a write without records, a training that never pauses
+                # would find the spool full for ever.
+                file.write(owed)
+                self._forget_copies(owed.stored)
+                self._refuse_past_bounds(folder.path, more_bytes)
         first_id = file.write(changes)
         size_bytes = file.size_bytes()
         self._peak_bytes = max(self._peak_bytes, size_bytes)
