@@ -12,11 +12,31 @@ from pydantic import BaseModel
 from mltrail_api.identity.identity import identity_of
 from mltrail_api.services import Services
 from mltrail_core.errors import Invalid
+from mltrail_core.events import (
+    TokenCreated,
+    TokenRevoked,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookDeliveryAttempted,
+    WebhookRedeliveryRequested,
+    WebhookUpdated,
+)
 from mltrail_core.log import Durability
 from mltrail_core.record import MAX_RECORD_BYTES, FrozenRecord, Record, attest, decode_record
 
 MAX_BODY_BYTES = 32 << 20
 """Of one request, before and after its encoding is undone: a few of the largest records."""
+_NOT_FOR_TRAINERS = (
+    TokenCreated,
+    TokenRevoked,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookDeliveryAttempted,
+    WebhookRedeliveryRequested,
+    WebhookUpdated,
+)
+"""What has endpoints of its own, which check who asks and what for: with a frozen `token_created` anybody who has a
+token would get one of another user."""
 
 router = APIRouter()
 
@@ -118,5 +138,11 @@ def _records(body: bytes) -> list[tuple[Record, FrozenRecord]]:
             raise Invalid(f"record {number} of the request: {error}") from error
         if record.attestation is not None or record.actor.known != "claimed":
             raise Invalid(f"record {number} of the request says that its sender is verified, which only a server may")
+        for event in record.events:
+            if isinstance(event, _NOT_FOR_TRAINERS):
+                raise Invalid(
+                    f"record {number} of the request holds {event.WIRE_NAME}, which is not taken from trainers; "
+                    "tokens and webhooks have endpoints of their own"
+                )
         records.append((record, FrozenRecord(item)))
     return records
