@@ -18,11 +18,11 @@ from sqlalchemy import select
 from mltrail_api.identity.credentials import MAX_HEADER_BYTES
 from mltrail_api.identity.verifier import REMEMBERED_S
 from mltrail_core.clock import now_us
-from mltrail_core.events import RunCreated
+from mltrail_core.events import RunCreated, TokenCreated, TokenRevoked, WebhookDeleted
 from mltrail_core.ids import CONTROL, new_producer_id, new_run_id, partition_of
 from mltrail_core.readmodel import tables
 from mltrail_core.record import Actor, Record, decode_record, freeze_record
-from mltrail_core.token import new_token
+from mltrail_core.token import new_token, token_hash
 from tests.api.running import RunningApi, running_api, wait_until
 from tests.api.token_making import MadeToken, make_token, revoke_token
 
@@ -291,6 +291,33 @@ def test_a_page_of_another_site_cannot_use_the_password_that_a_browser_keeps(
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
         headers = _basic("ann", ann.text) | {"Sec-Fetch-Site": site}
         assert closed.client.post(url, json=body, headers=headers).status_code == status, site
+
+
+def test_a_page_of_another_site_changes_nothing_where_no_token_is_asked_for(api: RunningApi) -> None:
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
+        headers = {"Sec-Fetch-Site": site, "Content-Type": "text/plain"}
+        body = json.dumps({"name": f"sent by a {site} page"})
+        answer = api.client.post(api.url + "/api/2.0/mlflow/experiments/create", content=body, headers=headers)
+        assert answer.status_code == status, site
+    assert api.client.get(api.url + SEARCH, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+def test_nobody_makes_or_revokes_a_token_of_somebody_else_by_a_frozen_record(
+    closed: RunningApi, ann: MadeToken
+) -> None:
+    bob, forged = make_token(closed.log, "bob"), new_token()
+    for event in (
+        TokenCreated(now_us(), forged.token_id, "bob", token_hash(forged.text), "", None),
+        TokenRevoked(now_us(), bob.token_id),
+        WebhookDeleted(now_us(), "a-webhook"),
+    ):
+        record = freeze_record(Record(CONTROL, new_producer_id(), 1, Actor("ann"), (event,)))
+        answer = closed.client.post(closed.url + "/api/v1/records", content=msgpack.packb([record]), headers=ann.bearer)
+        assert answer.status_code == 400, answer.text
+        assert event.WIRE_NAME in answer.json()["message"]
+    shown = {"Authorization": f"Bearer {forged.text}"}
+    _assert_unauthenticated(closed.client.get(closed.url + "/api/v1/identity", headers=shown))
+    assert closed.client.get(closed.url + "/api/v1/identity", headers=bob.bearer).json()["user"] == "bob"
 
 
 def test_the_log_holds_no_secret(closed: RunningApi, ann: MadeToken) -> None:

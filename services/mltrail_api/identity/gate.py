@@ -29,7 +29,8 @@ class Gate:
 
         Raises:
             Unauthenticated: no token was shown and one is required, or the one that was shown is not valid.
-            Forbidden: a page of another site made a browser send its user's token.
+            Forbidden: a page of another site made a browser send this, with its user's token or to a server that asks
+                for none and may be reachable for that user alone.
             Unavailable: tokens can't be looked up.
         """
         if scope["path"] in OPEN_PATHS:
@@ -38,13 +39,22 @@ class Gate:
         if shown is None:
             if self._requires_token:
                 raise Unauthenticated(MISSING_TOKEN)
+            _refuse_other_sites(scope)
             return
         identity = await self._verifier.identity_of(shown.text)
-        if shown.is_basic and scope["method"] not in _READING and _is_from_other_site(scope):
-            raise Forbidden("a page of another site sent this request; only pages of this server may change things")
+        if shown.is_basic:
+            _refuse_other_sites(scope)
         keep_identity(scope, identity)
 
 
+def _refuse_other_sites(scope: Scope) -> None:
+    """Refuse what changes things and comes, as a browser says, from a page of another site.
+
+    Only browsers send what their user did not ask for, and all of today's say it. A Bearer token no browser adds.
+    """
+    if scope["method"] not in _READING and _is_from_other_site(scope):
+        raise Forbidden("a page of another site sent this request; only pages of this server may change things")
+
+
 def _is_from_other_site(scope: Scope) -> bool:
-    """Return whether a browser says so. Only browsers repeat a password by themselves, and all of today's say it."""
     return any(name == b"sec-fetch-site" and value not in (b"same-origin", b"none") for name, value in scope["headers"])
