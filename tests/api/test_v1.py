@@ -146,12 +146,15 @@ def test_what_is_not_there_is_not_found(api: RunningApi) -> None:
 
 def test_openapi_describes_what_is_served(api: RunningApi) -> None:
     paths = api.client.get(f"{api.url}/api/v1/openapi.json").json()["paths"]
-    assert set(paths) == {
+    assert {path for path in paths if path.startswith("/api/v1/")} == {
         "/api/v1/records", "/api/v1/blobs", "/api/v1/blobs/{sha256}", "/api/v1/runs/{run_id}/delivery",
         "/api/v1/heartbeats", "/api/v1/producers/{producer}/records/{sequence}/outcome",
         "/api/v1/tokens", "/api/v1/tokens/{token_id}", "/api/v1/identity",
         "/api/v1/registry/{model}", "/api/v1/registry/{model}/history", "/api/v1/registry/{model}/versions/{version}",
         "/api/v1/registry/{model}/stages/{stage}", "/api/v1/registry/{model}/aliases/{alias}",
+        "/api/v1/webhooks", "/api/v1/webhooks/{webhook_id}", "/api/v1/webhooks/{webhook_id}/deliveries",
+        "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
+        "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
     }  # fmt: skip
     delivered = paths["/api/v1/runs/{run_id}/delivery"]["get"]["responses"]["200"]
     assert delivered["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Delivery"}
