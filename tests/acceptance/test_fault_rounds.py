@@ -14,7 +14,7 @@ from tests.acceptance.fault_rounds.plan import plan_of
 from tests.acceptance.fault_rounds.rounds import run_round
 
 SEED = 340
-"""Its two rounds have every kind of fault, and kill a trainer of each kind. The full form takes another seed each time."""
+"""Its two rounds have every kind of fault, and kill each kind of trainer. The full form has another seed each time."""
 ROUNDS = 2
 TRAIN_S = 1.2
 ARTIFACT_BYTES = 3_000_000

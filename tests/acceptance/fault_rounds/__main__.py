@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ _ROUNDS_OF_AN_INSTALLATION = 20
 def main(arguments: Sequence[str]) -> int:
     """Carry out the rounds; return 0 when all were good."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the servers would be left behind
     last = options.first + options.rounds - 1
     print(f"seed {options.seed}, rounds {options.first} to {last}, {os.cpu_count()} cores", flush=True)
     begun = time.monotonic()
