@@ -69,20 +69,21 @@ def status_after(error: BaseException) -> str:
     return "FAILED"
 
 
-def _at_exit() -> None:
-    status = _status_at_exit()
-    deadline = time.monotonic() + max((session.settings.exit_timeout_s for session in _sessions), default=0.0)
-    for session in list(_sessions):
-        session.close(min(session.settings.exit_timeout_s, max(0.0, deadline - time.monotonic())), status)
-    _sessions.clear()
-
-
-def _status_at_exit() -> str | None:
+def status_at_exit() -> str | None:
+    """Return the status that the end of this process gives its runs; None is its normal end."""
     if _was_terminated:
         return "KILLED"
     # The interpreter leaves what ended the program here; an interactive one also errors that it survived.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     return None if error is None else status_after(error)
+
+
+def _at_exit() -> None:
+    status = status_at_exit()
+    deadline = time.monotonic() + max((session.settings.exit_timeout_s for session in _sessions), default=0.0)
+    for session in list(_sessions):
+        session.close(min(session.settings.exit_timeout_s, max(0.0, deadline - time.monotonic())), status)
+    _sessions.clear()
 
 
 def _in_child() -> None:

@@ -235,13 +235,13 @@ class Session:
             self._background.add(task)
         self._settle_if_durable()
 
-    def end_stream(self, stream: Stream, status: str | None) -> None:
+    def end_stream(self, stream: Stream, status: str | None, *, ended_us: int | None = None) -> None:
         """Send the end of a stream, after its artifacts, and wait until it has arrived: at most `exit_timeout_s`, and a
-        second when an earlier run has waited in vain."""
+        second when an earlier run has waited in vain. `ended_us` of None is the present."""
         timeout_s = self.settings.exit_timeout_s
         deadline = time.monotonic() + (min(1.0, timeout_s) if self._is_out_of_patience else timeout_s)
         settled = self.outbox.settled
-        flush = self._send_end(stream, status, deadline)
+        flush = self._send_end(stream, status, deadline, ended_us)
         if self._wait(flush, deadline):
             self._is_out_of_patience = False
             return
@@ -310,11 +310,13 @@ class Session:
         if have_stopped[4]:
             self._heartbeats.close()
 
-    def _send_end(self, stream: Stream, status: str | None, deadline: float) -> Flush:
-        ended_us = now_us()
+    def _send_end(self, stream: Stream, status: str | None, deadline: float, ended_us: int | None = None) -> Flush:
+        at_us = now_us()
         event = None
         if status is not None or stream.owns_status:
-            event = RunStatusChanged(ended_us, stream.run_id, status or "FINISHED", ended_us)
+            event = RunStatusChanged(
+                at_us, stream.run_id, status or "FINISHED", at_us if ended_us is None else ended_us
+            )
         # A part of the time is kept back, to send the end of the run even though its artifacts could not be stored.
         spare_s = min(2.0, max(0.0, deadline - time.monotonic()) / 4)
         if not self._background.wait_for_end(stream, deadline - spare_s):
