@@ -22,7 +22,7 @@ def missing_files(
     """Yield the files that the read model has not, or has in another size; `tally` is told of each."""
     query = select(artifacts.c.path, artifacts.c.size_bytes).where(artifacts.c.owner == owner_id)
     with read_model.reading() as connection:
-        here = dict(connection.execute(query).tuples().all())
+        here = dict(connection.execute(query).all())
     try:
         for file in source.files(owner):
             tally.count("artifacts")

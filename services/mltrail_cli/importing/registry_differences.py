@@ -40,7 +40,7 @@ def missing_of_registered(connection: Connection, model: SourceRegistered, name:
     if here.description != model.description:
         yield RegisteredModelDescribed(at_us, name, model.description)
     columns = registered_model_tags.c
-    tags_here = dict(connection.execute(select(columns.key, columns.value).where(columns.name == name)).tuples().all())
+    tags_here = dict(connection.execute(select(columns.key, columns.value).where(columns.name == name)).all())
     for key, value in model.tags.items():
         if tags_here.get(key) != value:
             yield RegisteredModelTagSet(at_us, name, key, value)
@@ -84,7 +84,7 @@ def missing_of_version(
             yield ModelVersionDescribed(at_us, name, number, version.description)
         tags = model_version_tags.c
         tags_query = select(tags.key, tags.value).where(tags.name == name, tags.version == number)
-        tags_here = dict(connection.execute(tags_query).tuples().all())
+        tags_here = dict(connection.execute(tags_query).all())
         for key, value in version.tags.items():
             if tags_here.get(key) != value:
                 yield ModelVersionTagSet(at_us, name, number, key, value)
@@ -96,7 +96,7 @@ def missing_aliases(connection: Connection, model: SourceRegistered, name: str) 
     """Yield what makes the aliases of `name` name the versions that the source's name."""
     columns = registered_model_aliases.c
     query = select(columns.alias, columns.version).where(columns.name == name)
-    here = dict(connection.execute(query).tuples().all())
+    here = dict(connection.execute(query).all())
     for alias, number in sorted(model.aliases.items()):
         if here.get(alias) != number:
             yield AliasSet(model.created_us, name, alias, number)

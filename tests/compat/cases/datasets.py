@@ -65,8 +65,8 @@ GROUP = Group(
              _dataset("again")), _SHOW),
         case("inputs said again as something else", _RUN, _inputs("{run}", _dataset("again", context="training")),
              _inputs("{run}", _dataset("again", context="eval", schema="[]")), _SHOW),
-        case("inputs said twice at once", _RUN, _inputs("{run}", _dataset("x", context="training"),
-             _dataset("x", context="eval")), _SHOW),
+        case("inputs said twice at once", _RUN, _inputs("{run}", _dataset("twice", context="training"),
+             _dataset("twice", context="eval")), _SHOW),
         case("inputs with tags", _RUN, _inputs("{run}", {
             "dataset": {"name": "x", "digest": "d", "source_type": "s", "source": "t"},
             "tags": [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]}), _SHOW),
