@@ -307,4 +307,4 @@ def test_attesting_does_not_make_a_record_that_no_reader_takes() -> None:
 
 def test_every_event_has_its_own_wire_name_in_the_past_tense() -> None:
     assert len(BY_WIRE_NAME) == len(EVENT_TYPES)
-    assert all(name.split("_")[-1].endswith(("ed", "set", "began")) for name in BY_WIRE_NAME)
+    assert all(name.split("_")[-1].endswith(("ed", "set", "began", "lost")) for name in BY_WIRE_NAME)
