@@ -28,7 +28,8 @@ class _Gate:
         self._changed = threading.Condition()
         self._inside = 0
         self._own = threading.local()
-        self._is_forking = False
+        self._forks = 0
+        """Those under way: several threads may fork at once, and the last to return opens the gate."""
         self._is_unsafe = False
         self._releases: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._renewals: list[weakref.WeakMethod[Callable[[], None]]] = []
@@ -54,7 +55,7 @@ class _Gate:
     def before_fork(self) -> None:
         deadline = time.monotonic() + LONGEST_WAIT_S
         with self._changed:
-            self._is_forking = True
+            self._forks += 1
             if getattr(self._own, "depth", 0) == 0:
                 self._changed.wait_for(lambda: self._inside == 0, deadline - time.monotonic())
             is_free = self._inside == 0
@@ -65,21 +66,21 @@ class _Gate:
 
     def after_in_parent(self) -> None:
         with self._changed:
-            self._is_forking = False
+            self._forks -= 1
             self._changed.notify_all()
 
     def after_in_child(self) -> None:
         self._is_unsafe = self._is_unsafe or self._inside > 0
         self._changed = threading.Condition()
         self._inside = 1 if getattr(self._own, "depth", 0) else 0
-        self._is_forking = False
+        self._forks = 0
         for renew in _alive(self._renewals):
             if (method := renew()) is not None:
                 method()
 
     def _enter(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_forking)
+            self._changed.wait_for(lambda: self._forks == 0)
             if self._is_unsafe:
                 raise Unavailable(
                     f"process {os.getpid()} was forked while its parent had been inside SQLite for "
@@ -90,7 +91,7 @@ class _Gate:
     def _leave(self) -> None:
         with self._changed:
             self._inside -= 1
-            if self._is_forking:
+            if self._forks:
                 self._changed.notify_all()
 
 

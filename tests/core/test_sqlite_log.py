@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mltrail_core import forking
 from mltrail_core.errors import Conflict, Invalid, LogFull, Unavailable
 from mltrail_core.ids import Partition
 from mltrail_core.log import LogIdentity
@@ -276,3 +277,21 @@ def test_a_network_file_system_is_refused_before_anything_is_written_there(
     with pytest.raises(Invalid, match="network file system"):
         SqliteLog.open(tmp_path / "log")
     assert not list((tmp_path / "log").iterdir())
+
+
+def test_sqlite_is_kept_out_until_the_last_of_several_forks_is_over() -> None:
+    gate, is_inside = forking._Gate(), threading.Event()
+
+    def enter() -> None:
+        with gate.inside():
+            is_inside.set()
+
+    gate.before_fork()
+    gate.before_fork()  # of another thread
+    gate.after_in_parent()
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not is_inside.wait(0.05)
+    gate.after_in_parent()
+    thread.join(10.0)
+    assert is_inside.is_set()
