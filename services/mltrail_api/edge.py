@@ -6,6 +6,7 @@ One of the three places that catch every exception: what arrives here is our bug
 from __future__ import annotations
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mltrail_api.identity.gate import Gate
@@ -42,6 +43,8 @@ class Edge:
             await self._app(scope, receive, watched)
         except MltrailError as error:  # of the gate: what lies behind answers its own
             await _send_error(send, answer_of(error))
+        except ClientDisconnect:
+            return  # in the middle of its request, so nobody is there to be answered
         except Exception:
             _logger.exception("request failed", action="request_failed", method=scope["method"], path=scope["path"])
             if has_begun:

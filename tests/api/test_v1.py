@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +10,12 @@ from collections.abc import Sequence
 import httpx
 import msgpack
 import pytest
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
+from mltrail_api.edge import Edge
+from mltrail_api.identity.gate import Gate
 from mltrail_core.events import Event, ParamLogged, ProducerClosed, ProducerOpened, RunCreated
 from mltrail_core.ids import new_producer_id, new_run_id, partition_of
 from mltrail_core.record import Actor, Attestation, FrozenRecord, Record, attest, freeze_record
@@ -163,3 +169,20 @@ def test_openapi_describes_what_is_served(api: RunningApi) -> None:
 def test_health_and_version_answer(api: RunningApi) -> None:
     assert (api.client.get(f"{api.url}/health").status_code, api.client.get(f"{api.url}/health").text) == (200, "OK")
     assert api.client.get(f"{api.url}/version").text == api.services.version
+
+
+def test_a_client_that_goes_away_in_the_middle_is_neither_answered_nor_a_failure_of_ours(api: RunningApi) -> None:
+    async def broken_off(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ClientDisconnect
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(f"answered {message}")
+
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/records", "headers": []}
+    edge = Edge(broken_off, Gate(api.services.tokens, requires_token=False))
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(edge(scope, receive, send))
+    assert lines == []
