@@ -7,12 +7,14 @@ from nothing, which is how golden decisions are tested.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Table, and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
+
+from mltrail_projector.row_sets import read_set, write_set
 
 Value = str | int | float | bool | bytes | None
 Row = Mapping[str, Value]
@@ -29,6 +31,7 @@ class Rows:
         self._connection = connection
         self._known: dict[Table, dict[Key, Row | None]] = defaultdict(dict)
         self._changed: dict[Table, set[Key]] = defaultdict(set)
+        self._sets: dict[Table, Sequence[Key]] = {}
 
     def get(self, table: Table, *key: Value) -> Row | None:
         """Return the row with this primary key as the transaction would leave it, or None."""
@@ -66,6 +69,26 @@ class Rows:
             for found in self._connection.execute(_lookup(table), {"keys": sought}).mappings():
                 row = dict(found)
                 known[tuple(row[name] for name in names)] = row
+
+    def read_set(self, table: Table, keys: Sequence[Key]) -> list[Key]:
+        """Return the rows with these primary keys as tuples of all columns, in no order; they are not kept at hand.
+
+        For a table that no handler looks at: it sees nothing of `put` but without a connection.
+        """
+        if self._connection is not None:
+            return read_set(self._connection, table, keys)
+        found = (self.get(table, *key) for key in keys)
+        return [tuple(row[column.name] for column in table.columns) for row in found if row is not None]
+
+    def put_set(self, table: Table, rows: Sequence[Key]) -> None:
+        """Insert or replace these rows, tuples of all columns: the only change of that table in this transaction."""
+        if self._connection is not None:
+            assert table not in self._sets, f"a second set of {table.name} would replace the first"
+            self._sets[table] = rows
+            return
+        names = [column.name for column in table.columns]
+        for row in rows:
+            self.put(table, dict(zip(names, row, strict=True)))
 
     def select(self, table: Table, **values: Value) -> list[Row]:
         """Return all rows whose columns have these values, as the transaction would leave them, in no order."""
@@ -111,6 +134,9 @@ class Rows:
                 upsert = _upsert(table, self._connection.dialect.name)
                 self._connection.execute(upsert, [dict(row) for row in kept])
         self._changed.clear()
+        for table, rows in self._sets.items():
+            write_set(self._connection, table, rows)
+        self._sets.clear()
 
     def changes(self) -> Iterator[tuple[Table, Row | None]]:
         """Give every change that `flush` would write, as (table, row or None): what golden decisions are made of."""

@@ -137,7 +137,12 @@ def concatenate(blocks: Iterable[MetricBlock]) -> MetricBlock:
         return blocks[0]
     keys: dict[str, int] = {}
     indices = []
+    first_keys = blocks[0].keys if blocks else ()
     for block in blocks:
+        if block.keys == first_keys:  # as when each holds one step of a training; they are numbered alike
+            keys = keys or {key: number for number, key in enumerate(first_keys)}
+            indices.append(block.key_indices)
+            continue
         renumbered = np.array([keys.setdefault(key, len(keys)) for key in block.keys], dtype=_KEY_INDEX)
         indices.append(renumbered[block.key_indices] if len(block) else block.key_indices)
     return MetricBlock(

@@ -152,10 +152,13 @@ def _optional(form: _Form) -> _Form:
 
 def _sequence(form: _Form) -> _Form:
     pack = form.pack
+    is_of_text = form is _SCALARS[str]
 
     def unpack(packed: object, attach: Attach) -> object:
         if not isinstance(packed, list):
             raise TypeError("list")
+        if is_of_text and set(map(type, packed)) == {str} and "\0" not in "".join(packed):
+            return tuple(packed)  # thousands of metric keys in a record, looked at all at once
         return tuple([form.unpack(item, attach) for item in packed])
 
     return _Form(
