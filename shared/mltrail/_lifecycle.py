@@ -20,6 +20,8 @@ _sessions: list[Session] = []
 _renewals: list[Callable[[], None]] = []
 _is_installed = False
 _was_terminated = False
+_is_ending = False
+"""While the end of the process sends what is left, which takes a bounded time."""
 
 
 def watch(session: Session) -> None:
@@ -79,10 +81,15 @@ def status_at_exit() -> str | None:
 
 
 def _at_exit() -> None:
+    global _is_ending
     status = status_at_exit()
     deadline = time.monotonic() + max((session.settings.exit_timeout_s for session in _sessions), default=0.0)
-    for session in list(_sessions):
-        session.close(min(session.settings.exit_timeout_s, max(0.0, deadline - time.monotonic())), status)
+    _is_ending = True
+    try:
+        for session in list(_sessions):
+            session.close(min(session.settings.exit_timeout_s, max(0.0, deadline - time.monotonic())), status)
+    finally:
+        _is_ending = False
     _sessions.clear()
 
 
@@ -95,6 +102,8 @@ def _in_child() -> None:
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     global _was_terminated
+    if _is_ending:
+        return  # launchers repeat it: an exception here would leave the last words unsaid
     if not any(session.is_running for session in _sessions):
         # A forked child that logs nothing, such as a pool's worker, ends as if mltrail were not there. Decided here and
         # not at the fork: had the child put the default back, a signal that came just before would be lost.

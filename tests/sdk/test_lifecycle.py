@@ -65,6 +65,26 @@ def test_the_training_keeps_its_own_handler_of_sigterm(folder: Path, tmp_path: P
     assert projected.run(run_id)["status"] == "FINISHED"
 
 
+def test_a_sigterm_at_the_end_of_the_process_does_not_cut_its_last_words(
+    folder: Path, tmp_path: Path, projected: ProjectedLog
+) -> None:
+    script = Script(
+        tmp_path,
+        str(folder),
+        """
+        run = mltrail.start_run()
+        print(run.id)
+        mltrail._fluent.current_session().before_close(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        run.log_metric("loss", 1.0)
+        """,
+    )
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.strip()
+    assert projected.run(run_id)["status"] == "FINISHED"
+    projected.assert_complete(run_id)
+
+
 def test_an_interrupted_notebook_goes_on_with_its_run(folder: Path, tmp_path: Path, projected: ProjectedLog) -> None:
     script = Script(
         tmp_path,
