@@ -13,7 +13,7 @@ from tests.sdk import typed_use
 
 def test_the_public_names_are_exactly_all() -> None:
     public = {name for name in vars(mltrail) if not name.startswith("_")}
-    assert public == set(mltrail.__all__)
+    assert public - {"integrations"} == set(mltrail.__all__)  # a package of its own, there once somebody imports it
 
 
 def test_all_public_names_carry_a_docstring() -> None:
