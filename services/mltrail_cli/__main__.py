@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import typer
 
@@ -25,6 +26,9 @@ _MODULE_OF = {
 }
 """Where each command lives. Only the module of the command that was called is imported: a server answers at once."""
 
+_OF_TRAINERS = ("sync",)
+"""What a machine without the parts of a server can do."""
+
 
 def main() -> None:
     """Run the command that the process was called with, and exit with its status."""
@@ -33,6 +37,10 @@ def main() -> None:
     names = [called] if called in _MODULE_OF else list(_MODULE_OF)
     if sys.argv[1:] == ["--version"]:
         names = []
+    elif not _has_server_parts():
+        if called in _MODULE_OF and called not in _OF_TRAINERS:
+            sys.exit(f"mltrail: `mltrail {called}` needs the parts of a server: pip install 'mltrail[server]'")
+        names = list(_OF_TRAINERS)
     app = typer.Typer(
         name="mltrail",
         help="Experiment tracking and model registry on an append-only event log.",
@@ -65,9 +73,13 @@ def _root(
     """Take the options of every command."""
 
 
+def _has_server_parts() -> bool:
+    return all(find_spec(name) is not None for name in ("sqlalchemy", "fastapi", "structlog"))
+
+
 def _say(error: MltrailError) -> int:
     """Tell people on stderr, and machines (`--json`) in the words of the REST protocol; return the exit status."""
-    if "--json" in sys.argv:
+    if "--json" in sys.argv and _has_server_parts():
         from mltrail_api.mlflow.errors import answer_of
 
         print(answer_of(error).body().decode())

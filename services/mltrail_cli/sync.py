@@ -1,12 +1,14 @@
-"""`mltrail sync`: sends what trainers spooled and could not send."""
+"""`mltrail sync`: sends what trainers spooled and could not send. Runs with what a trainer has installed."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +21,8 @@ from mltrail._spool import spools_in
 from mltrail._spool.delivery import DeadSpool
 from mltrail._transport import Transport, open_transport
 from mltrail_api.pages.shown import shown_size
-from mltrail_cli.event_lines import configure_event_lines
 from mltrail_cli.options import AsJson
-from mltrail_cli.terminal import console, plain_table, print_json, progress_bar, warn
+from mltrail_cli.terminal import console, plain_table, progress_bar, warn
 from mltrail_core.errors import Conflict, Invalid, Rejected, Unavailable
 
 DEFAULT_PATIENCE_S = 10.0
@@ -94,7 +95,6 @@ def _sync(
 
     Exits with 0 when nothing is left to send, with 1 when something is.
     """
-    configure_event_lines(warnings_only=True)
     places = spool_places(os.environ) if folder is None else (folder,)
     if folder is not None and not folder.is_dir():
         raise Invalid(f"{str(folder)!r} is no folder; expected a spool, such as a training names at its end")
@@ -105,7 +105,7 @@ def _sync(
         for path in _found(place)
     ]
     if as_json:
-        print_json({"spools": reports})
+        sys.stdout.write(json.dumps({"spools": [asdict(report) for report in reports]}) + "\n")
     else:
         _show(reports, places, is_dry_run=is_dry_run)
     if not is_dry_run and any(report.state in ("left", "unreadable") for report in reports):

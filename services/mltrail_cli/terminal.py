@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mltrail_api.mlflow.wire import json_bytes
-
 _PIPE_COLUMNS = 200
 
 
@@ -22,6 +20,8 @@ def console() -> Console:
 
 def print_json(answer: object) -> None:
     """Print one JSON document; NaN and ±Infinity are words in it, as in MLflow's protocol."""
+    from mltrail_api.mlflow.wire import json_bytes  # not there on a trainer's machine, which has no use for it
+
     sys.stdout.write(json_bytes(answer).decode() + "\n")
 
 
