@@ -19,7 +19,7 @@ from mltrail_core.log import NewRecord, open_log
 from mltrail_core.log.genesis import ensure_begun
 from mltrail_core.record import decode_record
 
-Fault = Literal["429", "503", "500", "dropped before", "dropped after", "400"]
+Fault = Literal["429", "503", "500", "dropped before", "dropped after", "400", "413"]
 """`dropped before` appends nothing; `dropped after` appends and loses the answer."""
 
 
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         owner.answered.append(fault or "ok")
         if fault == "dropped before":
             return self._drop()
-        if fault in ("429", "503", "500", "400"):
+        if fault in ("429", "503", "500", "400", "413"):
             return self._answer(int(fault), {"error_code": "ORDERED", "message": "as the test ordered"})
         try:
             answer = self._store(body) if self.path == "/api/v1/blobs" else self._append(body)

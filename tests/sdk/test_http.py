@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
 import mltrail
+from mltrail._settings import parse_destination
+from mltrail._transport import open_transport
+from mltrail_core.errors import Unavailable
 from tests.sdk.faulty_server import Fault, FaultyServer
 from tests.sdk.projected import ProjectedLog, wait_for
 
@@ -135,6 +139,19 @@ def test_one_refused_record_does_not_hold_up_the_others(
     assert "records refused by the server" in caplog.text
     [row] = [row for row in projected.rows("producers") if row["run_id"] == run.id]
     assert "," in str(row["intervals"])  # the hole is there for everyone to see
+
+
+def test_a_proxy_that_takes_no_large_body_costs_no_artifact(faulty_server: FaultyServer, tmp_path: Path) -> None:
+    file = tmp_path / "weights.bin"
+    file.write_bytes(b"w" * 1000)
+    faulty_server.faults.append("413")
+    transport = open_transport(parse_destination(faulty_server.url))
+    try:
+        with pytest.raises(Unavailable, match="413"):
+            transport.store(file)
+        assert transport.store(file).size_bytes == 1000
+    finally:
+        transport.close()
 
 
 def test_an_address_that_is_no_mltrail_server_keeps_the_data(

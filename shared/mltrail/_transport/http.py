@@ -18,9 +18,13 @@ from mltrail_core.log import NewRecord
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 """A server answers an append in milliseconds; 30 s of silence means that it will not."""
+_SLOWEST_STORE_BYTES_PER_S = 20_000_000
+"""An artifact is answered once its store has it: S3 copies it to its hash first, which takes minutes for many GB."""
 _LONG_PAUSE_S = 15.0
 """Before a try that only succeeds after somebody mended something: an address, a token, a proxy."""
 _RECORD_FAULTS = (400, 413, 422)
+_BLOB_FAULTS = (400, 422)
+"""Not 413: the API takes bytes of any size, so that is a proxy's, and the artifact is kept until somebody mends it."""
 
 
 class HttpTransport:
@@ -42,8 +46,15 @@ class HttpTransport:
             raise OutcomeUnknown(f"{self._url} did not confirm {len(records)} records; is it an mltrail server?")
 
     def store(self, file: Path) -> Blob:
+        patience_s = 30.0 + file.stat().st_size / _SLOWEST_STORE_BYTES_PER_S
         with file.open("rb") as opened:
-            answer = self._post("/api/v1/blobs", opened, {"Content-Type": "application/octet-stream"})
+            answer = self._post(
+                "/api/v1/blobs",
+                opened,
+                {"Content-Type": "application/octet-stream"},
+                httpx.Timeout(30.0, connect=5.0, read=patience_s),
+                faults=_BLOB_FAULTS,
+            )
         sha256, size_bytes = answer.get("sha256"), answer.get("size_bytes")
         if not isinstance(sha256, str) or not isinstance(size_bytes, int):
             raise OutcomeUnknown(f"{self._url} did not confirm an artifact; is it an mltrail server?")
@@ -52,9 +63,17 @@ class HttpTransport:
     def close(self) -> None:
         self._client.close()
 
-    def _post(self, path: str, content: bytes | BinaryIO, headers: dict[str, str]) -> dict[str, object]:
+    def _post(
+        self,
+        path: str,
+        content: bytes | BinaryIO,
+        headers: dict[str, str],
+        timeout: httpx.Timeout = TIMEOUT,
+        *,
+        faults: tuple[int, ...] = _RECORD_FAULTS,
+    ) -> dict[str, object]:
         try:
-            response = self._client.post(path, content=content, headers=headers)
+            response = self._client.post(path, content=content, headers=headers, timeout=timeout)
         except httpx.ConnectError as error:
             raise Unavailable(f"{self._url} can't be reached: {error}", retry_after_s=0.1) from error
         except httpx.HTTPError as error:
@@ -67,7 +86,7 @@ class HttpTransport:
                 raise OutcomeUnknown(f"{self._url}{path} answered no JSON; is it an mltrail server?") from error
             return answer if isinstance(answer, dict) else {}
         said = f"{self._url}{path} answered {status}: {response.text[:300]}"
-        if status in _RECORD_FAULTS:
+        if status in faults:
             raise Invalid(said)
         if status in (429, 503):
             raise Unavailable(said, retry_after_s=_retry_after_s(response))
