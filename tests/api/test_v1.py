@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mltrail_api.edge import Edge
 from mltrail_api.identity.gate import Gate
+from mltrail_api.v1.records import MAX_RECORDS
 from mltrail_core.events import Event, ParamLogged, ProducerClosed, ProducerOpened, RunCreated
 from mltrail_core.ids import new_producer_id, new_run_id, partition_of
 from mltrail_core.record import Actor, Attestation, FrozenRecord, Record, attest, freeze_record
@@ -111,8 +112,9 @@ def test_one_record_that_can_not_be_decoded_stops_all_of_the_request(api: Runnin
         (gzip.compress(b"\0" * (64 << 20)), {"Content-Encoding": "gzip"}),
         (msgpack.packb([]), {"Content-Encoding": "br"}),
         (b"\x91" * 100_000, {}),
+        (msgpack.packb([b""] * (MAX_RECORDS + 1)), {}),
     ],
-    ids=["empty", "not msgpack", "a map", "texts", "not gzip", "cut off", "a bomb", "brotli", "nested"],
+    ids=["empty", "not msgpack", "a map", "texts", "not gzip", "cut off", "a bomb", "brotli", "nested", "too many"],
 )
 def test_a_body_that_holds_no_records_is_refused(api: RunningApi, content: bytes, headers: dict[str, str]) -> None:
     answer = api.client.post(f"{api.url}/api/v1/records", content=content, headers=headers)

@@ -26,6 +26,8 @@ from mltrail_core.record import MAX_RECORD_BYTES, FrozenRecord, Record, attest, 
 
 MAX_BODY_BYTES = 32 << 20
 """Of one request, before and after its encoding is undone: a few of the largest records."""
+MAX_RECORDS = 1000
+"""Of one request: more would find the appender's queue full in the middle, each time they are sent again."""
 _NOT_FOR_TRAINERS = (
     TokenCreated,
     TokenRevoked,
@@ -59,8 +61,8 @@ class AppendedRecords(BaseModel):
 @router.post(
     "/records",
     summary="Append frozen records",
-    description="The body is a msgpack array of frozen records (bin), plain or with `Content-Encoding: gzip`. "
-    "None is appended when one can't be decoded. Sending a record again is harmless.",
+    description=f"The body is a msgpack array of at most {MAX_RECORDS} frozen records (bin), plain or with "
+    "`Content-Encoding: gzip`. None is appended when one can't be decoded. Sending a record again is harmless.",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -128,6 +130,8 @@ def _records(body: bytes) -> list[tuple[Record, FrozenRecord]]:
         raise Invalid(f"the request's body is not msgpack: {error}") from error
     if not isinstance(items, list):
         raise Invalid(f"the request's body should be a msgpack array of records, found {type(items).__name__}")
+    if len(items) > MAX_RECORDS:
+        raise Invalid(f"the request holds {len(items)} records; send at most {MAX_RECORDS} at once")
     records = []
     for number, item in enumerate(items):
         if not isinstance(item, bytes):
