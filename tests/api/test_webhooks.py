@@ -12,7 +12,11 @@ from mlflow import MlflowClient
 from mlflow.entities.webhook import WebhookEvent, WebhookEventStr
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.webhooks.delivery import _generate_hmac_signature
+from sqlalchemy import select
 
+from mltrail_api.appender import Written
+from mltrail_core.errors import Unavailable
+from mltrail_core.readmodel import tables
 from tests.api.delivering import LOCAL, delivering
 from tests.api.running import RunningApi, running_api, wait_until
 from tests.webhook_receiver import Receiver, receiving
@@ -179,3 +183,27 @@ def test_a_secret_that_is_changed_or_taken_away_signs_no_more_and_is_forgotten(
     assert "one-secret" not in kept
     client.delete_webhook(webhook.webhook_id)
     assert "two-secret" not in json.loads((folder / "webhook-secrets.json").read_text()).values()
+
+
+def test_a_secret_stays_when_nobody_can_say_what_became_of_its_webhook(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(written: Written) -> bool:
+        raise Unavailable("the read model can't be reached")
+
+    wanted = {
+        "name": "unsure",
+        "url": "http://127.0.0.1:9/",
+        "events": [{"entity": "MODEL_VERSION", "action": "CREATED"}],
+    }
+    with monkeypatch.context() as database_down:
+        database_down.setattr(api.services.visibility, "outcome", unknown)
+        assert api.post("/webhooks", {**wanted, "secret": "kept all the same"}).status_code == 503
+    query = select(tables.webhooks.c.secret_id).where(tables.webhooks.c.name == "unsure")
+
+    def secret_id() -> str | None:
+        with api.read_model.reading() as connection:
+            return connection.execute(query).scalar()
+
+    wait_until(lambda: secret_id() is not None)
+    assert api.services.webhook_secrets.get(secret_id() or "") == "kept all the same"

@@ -21,7 +21,7 @@ from mltrail_api.search.page_token import Offset, decode_token, encode_token
 from mltrail_api.services import Services
 from mltrail_api.visibility import CONTROL_ONLY, Seen
 from mltrail_core.clock import now_us
-from mltrail_core.errors import Invalid, MltrailError, OutcomeUnknown
+from mltrail_core.errors import Invalid, Rejected
 from mltrail_core.events import Event, WebhookCreated, WebhookDeleted, WebhookUpdated
 from mltrail_core.rules import text_fault
 from mltrail_core.webhook_request import NoReply, post, webhook_body, webhook_headers
@@ -187,12 +187,10 @@ async def _forget(services: Services, secret_id: str) -> None:
 async def _change_or_forget(
     services: Services, event: Event, caller: Caller, secret_id: str | None
 ) -> Mapping[str, str]:
-    """Make the change; when nothing came of it, the secret that was kept for it is forgotten."""
+    """Make the change; when it was refused, the secret that was kept for it is forgotten."""
     try:
         return await change(services, event, caller)
-    except OutcomeUnknown:
-        raise  # the event may stand in the log, and then the secret is needed
-    except MltrailError:
+    except Rejected:  # after anything else the event may stand in the log, and then the secret is needed
         if secret_id:
             await _forget(services, secret_id)
         raise
