@@ -106,7 +106,9 @@ def init(
         system_metrics_interval_s=system_metrics_interval_s,
         console=console,
     )
-    from mltrail._session import Session  # loads NumPy, which `import mltrail` should not wait for
+    # What `import mltrail` should not wait for, NumPy above all, and no call of a training either.
+    from mltrail import _description, _series, _watch  # noqa: F401
+    from mltrail._session import Session
 
     global _session, _recording
     with _lock:

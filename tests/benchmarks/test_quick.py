@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.benchmarks import offline_training
 from tests.benchmarks.__main__ import main
 
 
@@ -11,4 +12,14 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
     main(["--quick"])
     printed = capsys.readouterr().out
     for work in ("log_metric, p50", "log-metric, 16 connections", "to the read model", "memory when idle"):
+        assert work in printed
+
+
+def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    offline_training.main(["--quick"])
+    printed = capsys.readouterr().out
+    assert "then all has arrived" in printed
+    for work in ("log_metric", "log_series", "log_param", "set_tag", "log_artifact", "s of CPU in all threads"):
         assert work in printed

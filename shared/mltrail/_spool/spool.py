@@ -67,6 +67,8 @@ class Spool:
         self._owed = self._written_before = Changes(stored=(), refused=(), uploads=())
         self._pending_uploads: dict[str, int] = {}
         self._peak_bytes = 0
+        self._file_bytes = 0
+        """As of the last write: a call that copies an artifact must not wait for the packing thread's transaction."""
 
     def begin_again_in_child(self) -> None:
         """Leave what is there to the parent; a folder of this process's own is made when needed."""
@@ -212,10 +214,11 @@ class Spool:
                 # What the log has by now makes room. Left to a write without records, a training that never pauses
                 # would find the spool full for ever.
                 file.write(owed)
+                self._file_bytes = file.size_bytes()
                 self._forget_copies(owed.stored)
                 self._refuse_past_bounds(folder.path, more_bytes)
         first_id = file.write(changes)
-        size_bytes = file.size_bytes()
+        size_bytes = self._file_bytes = file.size_bytes()
         self._peak_bytes = max(self._peak_bytes, size_bytes)
         if self._peak_bytes > _SHRINK_BYTES and size_bytes < _SHRINK_BYTES >> 4:
             file.shrink()
@@ -226,10 +229,8 @@ class Spool:
         free_bytes = shutil.disk_usage(folder).free
         if free_bytes - more_bytes < LOW_WATER_DISK_BYTES:
             raise OSError(f"its disk has {free_bytes >> 20} MiB left; free some space, or set MLTRAIL_SPOOL to another")
-        file = self._file
         with self._lock:
-            upload_bytes = sum(self._pending_uploads.values())
-        held_bytes = upload_bytes + (0 if file is None else file.size_bytes())
+            held_bytes = self._file_bytes + sum(self._pending_uploads.values())
         if held_bytes + more_bytes > self._max_bytes:
             raise OSError(
                 f"it holds {held_bytes >> 20} MiB of the {self._max_bytes >> 20} MiB that max_spool_bytes allows"
