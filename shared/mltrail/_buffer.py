@@ -18,7 +18,7 @@ from mltrail._stream import Outgoing, Sized, Stream, Upload
 from mltrail_core.events import ExperimentEnsured, RunStatusChanged
 from mltrail_core.record import GOOD_RECORD_BYTES
 
-WAKE_POINTS = 8192
+WAKE_POINTS = 32_768
 WAKE_BYTES = GOOD_RECORD_BYTES
 """So many points, or so many bytes of anything else, wake the packing thread before its interval is over."""
 

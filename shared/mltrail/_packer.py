@@ -21,7 +21,9 @@ _POINT_BYTES = 28
 _SHIPMENT_BYTES = 2 << 20
 """So much is frozen before it is spooled: a pass may hold four times as much, which memory should not hold twice."""
 _FULL_OUTBOX_PAUSE_S = 0.05
-_LAST_STEPS = MAX_POINTS // BLOCK_POINTS + 1
+_PASS_POINTS = 2 * BLOCK_POINTS
+"""Of all runs together: with many runs, or many keys, larger passes make larger records, whose keys are said once."""
+_LAST_STEPS = MAX_POINTS // _PASS_POINTS + 1
 """Enough for a full buffer."""
 
 
@@ -43,7 +45,7 @@ class Packer:
         """
         if not (self._outbox.has_room() or self._spool.takes_records):
             return _FULL_OUTBOX_PAUSE_S
-        points = self._buffer.take_points(BLOCK_POINTS)
+        points = self._buffer.take_points(_PASS_POINTS)
         items = self._buffer.take_items()
         if any(isinstance(item, Close | Flush) for item in items):
             # What was logged before the end of a run, or before a flush, has to leave with it.
@@ -52,7 +54,7 @@ class Packer:
             self._pack(points, items)
         else:
             self.tidy()
-        return 0.0 if len(points) >= BLOCK_POINTS else self._interval_s
+        return 0.0 if len(points) >= _PASS_POINTS else self._interval_s
 
     def finish(self) -> None:
         """Pack what was said since the thread's last step, and tidy up; called when the thread has ended."""
@@ -146,28 +148,31 @@ class Packer:
 
 def blocks_of(points: Sequence[Point]) -> Iterable[tuple[Stream, Sized]]:
     """Yield the points in columns, each stream's in the order in which they were logged."""
-    for start in range(0, len(points), BLOCK_POINTS):
-        chunk = points[start : start + BLOCK_POINTS]
-        first = chunk[0][0]
-        if all(point[0] is first for point in chunk):
-            yield first, _block(first, chunk)
-            continue
-        by_stream: dict[Stream, list[Point]] = {}
-        for point in chunk:
-            by_stream.setdefault(point[0], []).append(point)
-        for stream, own in by_stream.items():
-            yield stream, _block(stream, own)
+    for stream, own in _by_stream(points):
+        for start in range(0, len(own), BLOCK_POINTS):
+            yield stream, _block(stream, own[start : start + BLOCK_POINTS])
+
+
+def _by_stream(points: Sequence[Point]) -> Iterable[tuple[Stream, Sequence[Point]]]:
+    first = points[0][0] if points else None
+    if first is not None and all(point[0] is first for point in points):
+        return [(first, points)]
+    by_stream: dict[Stream, list[Point]] = {}
+    for point in points:
+        by_stream.setdefault(point[0], []).append(point)
+    return by_stream.items()
 
 
 def _block(stream: Stream, points: Sequence[Point]) -> Sized:
     _, keys, values, steps, times_ns = zip(*points, strict=True)
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    count = len(points)
     block = MetricBlock(
         tuple(numbers),
-        np.array([numbers[key] for key in keys], dtype="<u4"),
-        np.array(steps, dtype="<i8"),
-        np.array(times_ns, dtype="<i8") // 1000,
-        np.array(values, dtype="<f8"),
+        np.fromiter(map(numbers.__getitem__, keys), "<u4", count),
+        np.fromiter(steps, "<i8", count),
+        np.fromiter(times_ns, "<i8", count) // 1000,
+        np.fromiter(values, "<f8", count),
     )
     return sized_block(stream, block)
 
