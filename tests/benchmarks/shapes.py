@@ -43,9 +43,9 @@ QUICK = Sizes(
     runs=6,
     history_points=300,
     searches=1,
-    http_s=0.3,
-    native_s=0.3,
-    native_works=(("narrow", "calls"), ("wide", "series")),
+    http_s=0.2,
+    native_s=0.1,
+    native_works=(("narrow", "calls"),),
     starts=1,
 )
 
