@@ -43,6 +43,10 @@ class Background:
         self._changed = threading.Condition()
         self._tasks: list[Task] = []
         self._current: Task | None = None
+        self._failures = 0
+        """Of tasks that outlive their run, one after the other: they need the same server, so they wait together."""
+        self._not_before = 0.0
+        self._has_warned = False
         self._is_stopping = False
 
     def begin_again_in_child(self) -> None:
@@ -62,10 +66,14 @@ class Background:
             return self._changed.wait_for(lambda: not self._left(stream), timeout_s)
 
     def wait_for_end(self, stream: Stream, deadline: float) -> bool:
-        """As `wait_done`, but not for what goes on after the run's end and has failed again and again."""
+        """As `wait_done`, but not for what goes on after the run's end while that fails again and again."""
 
         def is_done() -> bool:
-            return all(task.outlives_run and task.failures >= _HOPELESS_FAILURES for task in self._left(stream))
+            is_hopeless = self._failures >= _HOPELESS_FAILURES
+            return all(
+                task.outlives_run and (is_hopeless or task.failures >= _HOPELESS_FAILURES)
+                for task in self._left(stream)
+            )
 
         with self._changed:
             return self._changed.wait_for(is_done, max(0.0, deadline - time.monotonic()))
@@ -97,11 +105,18 @@ class Background:
             is_done = False
             task.failures += 1
             task.not_before = time.monotonic() + pause_before_retry(error, task.failures)
+            if task.outlives_run:
+                self._failures += 1
+                self._not_before = time.monotonic() + pause_before_retry(error, self._failures)
             if task.failures == 1:
-                log = logger.debug if task.can_wait else logger.warning
+                log = logger.debug if task.can_wait or self._has_warned else logger.warning
+                self._has_warned = self._has_warned or not task.can_wait
                 log("mltrail: %s has to wait and is tried again: %s", task.what, error)
         except (Rejected, OSError) as error:
             self._losses.add("artifacts not stored", detail=f"{task.what}: {error}")
+        else:
+            if task.outlives_run:
+                self._failures, self._not_before, self._has_warned = 0, 0.0, False
         finally:
             with self._changed:
                 self._current = None
@@ -112,18 +127,21 @@ class Background:
 
     def _left(self, stream: Stream | None) -> list[Task]:
         tasks = self._tasks if self._current is None else [*self._tasks, self._current]
-        awaited = (task for task in tasks if not (task.can_wait and task.failures))
+        awaited = (task for task in tasks if not (task.can_wait and (task.failures or self._failures)))
         return [task for task in awaited if stream is None or task.stream is stream]
 
     def _next(self) -> Task | None:
         with self._changed:
             now = time.monotonic()
-            due = next((task for task in self._tasks if task.not_before <= now), None)
+            due = next((task for task in self._tasks if self._due_at(task) <= now), None)
             if due is None:
-                soonest_s = min((task.not_before - now for task in self._tasks), default=_IDLE_S)
+                soonest_s = min((self._due_at(task) - now for task in self._tasks), default=_IDLE_S)
                 if not self._is_stopping:
                     self._changed.wait(min(_IDLE_S, soonest_s))
                 return None
             self._tasks.remove(due)
             self._current = due
             return due
+
+    def _due_at(self, task: Task) -> float:
+        return max(task.not_before, self._not_before) if task.outlives_run else task.not_before

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import mltrail
+from mltrail._background import Background, Task
+from mltrail._losses import Losses
+from mltrail._stream import Stream, Writer
 from mltrail_core.artifacts import open_artifact_store
+from mltrail_core.errors import Unavailable
+from mltrail_core.ids import RunId
 from tests.sdk.faulty_server import FaultyServer
 from tests.sdk.projected import ProjectedLog, wait_for
 
@@ -100,3 +106,23 @@ def test_copies_are_removed_once_they_are_stored(folder: Path, tmp_path: Path, m
     wait_for(lambda: list(copies.glob("*/files/*")) == [])
     mltrail._fluent.current_session().close(5.0)
     assert list(copies.iterdir()) == []
+
+
+def test_many_artifacts_knock_at_a_closed_door_as_seldom_as_one() -> None:
+    background, attempts = Background(Losses()), list[str]()
+    stream = Stream(RunId("0" * 32), Writer("ada", "host", 1, 0), owns_status=True)
+
+    def failing(name: str) -> Callable[[], None]:
+        def attempt() -> None:
+            attempts.append(name)
+            raise Unavailable("nobody is there", retry_after_s=60.0)
+
+        return attempt
+
+    for name in ("first.png", "second.png", "third.png"):
+        background.add(Task(stream, name, failing(name), outlives_run=True))
+    background.add(Task(stream, "git", lambda: attempts.append("git")))
+    background.stop_waiting()
+    for _ in range(10):
+        background.step()
+    assert attempts == ["first.png", "git"]
