@@ -40,7 +40,7 @@ def judge(incarnations: Sequence[Incarnation], arrived: ArrivedRun) -> Verdict:
         returned = {line.number: line for line in incarnation.lines}
         missing: list[str] = []
         for call in _begun(incarnation):
-            facts = set(_facts_of(call))
+            facts = set(facts_of(call))
             known |= facts
             line = returned.get(call.number)
             if line is None or facts <= arrived.facts.keys():
@@ -72,7 +72,8 @@ def _begun(incarnation: Incarnation) -> Iterator[Call]:
     return islice(calls_of(order.name, order.incarnation, order.large_bytes), last + is_killed)
 
 
-def _facts_of(call: Call) -> Iterator[Fact]:
+def facts_of(call: Call) -> Iterator[Fact]:
+    """Yield what a run shows once the call has arrived."""
     if call.file is not None:
         yield "artifact", artifact_of(call), call.file.size_bytes, call.file.sha256()
     elif call.points:
