@@ -43,6 +43,10 @@ def main(arguments: Sequence[str]) -> int:
                 break
     except (AssertionError, ServerFailed) as error:  # who did not come back or did not end
         why = f"round {options.first + len(done)}: {error}"
+    except (KeyboardInterrupt, SystemExit):  # somebody wants no more
+        print(_total(done, time.monotonic() - begun), flush=True)
+        shutil.rmtree(folder)
+        raise
     print(_total(done, time.monotonic() - begun))
     if not why:
         shutil.rmtree(folder)
