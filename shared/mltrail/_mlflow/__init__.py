@@ -43,12 +43,14 @@ def open_artifact_repository(
     """
     from mlflow.tracking import get_tracking_uri
 
+    # MLflow below 3.5 neither gives nor takes a registry URI.
+    options = {} if registry_uri is None else {"registry_uri": registry_uri}
     effective_uri = tracking_uri or get_tracking_uri()
     if effective_uri.startswith(SCHEME_PREFIX):
         from mltrail._mlflow.artifact_repository import MltrailArtifactRepository
         from mltrail._mlflow.connection import connection_to
 
-        return MltrailArtifactRepository(artifact_uri, connection_to(effective_uri), registry_uri)
+        return MltrailArtifactRepository(artifact_uri, connection_to(effective_uri), **options)
     from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
-    return MlflowArtifactsRepository(artifact_uri, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    return MlflowArtifactsRepository(artifact_uri, tracking_uri=tracking_uri, **options)

@@ -22,10 +22,10 @@ _FLUSH_TIMEOUT_S = 30.0
 class MltrailArtifactRepository(MlflowArtifactsRepository):
     """Files below an `mlflow-artifacts:` URI, of the server that a connection names."""
 
-    def __init__(self, artifact_uri: str, connection: Connection, registry_uri: str | None) -> None:
+    def __init__(self, artifact_uri: str, connection: Connection, **options: str) -> None:
         self._connection = connection
         self._path = unquote(urlsplit(artifact_uri).path).strip("/")
-        super().__init__(artifact_uri, tracking_uri=connection.api_url(), registry_uri=registry_uri)
+        super().__init__(artifact_uri, tracking_uri=connection.api_url(), **options)
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Keep a file: a run's is copied before this returns, and sent later; any other is sent now."""

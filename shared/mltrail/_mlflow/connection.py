@@ -174,7 +174,9 @@ class Connection:
         if self._session is None:
             creds = get_default_host_creds(self._destination.address)
             try:
-                settings = read_settings(os.environ, uri=self._destination.address, token=creds.token or creds.password)
+                settings = read_settings(
+                    os.environ, uri=self._destination.address, token=creds.token or creds.password, offline=False
+                )
                 self._session = Session(settings)
             except (ValueError, MltrailError) as error:
                 raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error

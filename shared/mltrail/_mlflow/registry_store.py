@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from mlflow.store.model_registry.rest_store import RestStore
@@ -21,15 +21,9 @@ class MltrailRegistryStore(RestStore):
         super().__init__(connection.host_creds)
         self._connection = connection
 
-    def _call_endpoint(
-        self,
-        api: object,
-        json_body: str | None,
-        call_all_endpoints: bool = False,
-        extra_headers: Mapping[str, str] | None = None,
-    ) -> object:
+    def _call_endpoint(self, *args: object, **kwargs: object) -> object:
         self._connection.settle()
-        answer: object = super()._call_endpoint(api, json_body, call_all_endpoints, extra_headers)
+        answer: object = super()._call_endpoint(*args, **kwargs)
         return answer
 
     def create_model_version(

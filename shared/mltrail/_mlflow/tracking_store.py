@@ -26,17 +26,11 @@ class MltrailTrackingStore(RestStore):
         super().__init__(connection.host_creds)
         self._connection = connection
 
-    def _call_endpoint(
-        self,
-        api: object,
-        json_body: str | None = None,
-        endpoint: str | None = None,
-        retry_timeout_seconds: float | None = None,
-        response_proto: object = None,
-    ) -> object:
-        # Every request of this store comes here: none may overtake what the same program has logged before it.
+    def _call_endpoint(self, *args: object, **kwargs: object) -> object:
+        # Every request of this store comes here: none may overtake what the same program has logged before it. What
+        # the arguments are differs between MLflow's versions.
         self._connection.settle()
-        answer: object = super()._call_endpoint(api, json_body, endpoint, retry_timeout_seconds, response_proto)
+        answer: object = super()._call_endpoint(*args, **kwargs)
         return answer
 
     # -- what trainings log
