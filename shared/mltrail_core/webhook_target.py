@@ -20,6 +20,12 @@ from mltrail_core.errors import Invalid
 
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_ALSO_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10", "192.0.0.0/24")
+)
+"""What Python calls global, or does in some versions, and is not: other forms of IPv4 in IPv6, a translator's own
+prefix (RFC 8215), and what was set aside for protocols."""
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Place = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 """What `socket.connect` takes."""
@@ -111,7 +117,8 @@ def is_public(address: _Address) -> bool:
             carried = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if carried is not None:
             return carried.is_global
-    return address.is_global and not address.is_multicast
+    is_set_aside = any(address in network for network in _ALSO_NOT_PUBLIC)
+    return address.is_global and not address.is_multicast and not is_set_aside
 
 
 def _over(raw: socket.socket, parts: SplitResult, timeout_s: float) -> http.client.HTTPConnection:

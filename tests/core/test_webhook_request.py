@@ -133,6 +133,10 @@ def test_a_name_that_leads_elsewhere_a_moment_later_is_checked_where_it_leads(mo
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("192.0.0.8", False),
         ("2002:808:808::", True),
     ],
 )
