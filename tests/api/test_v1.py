@@ -17,7 +17,15 @@ from starlette.types import Message, Receive, Scope, Send
 from mltrail_api.edge import Edge
 from mltrail_api.identity.gate import Gate
 from mltrail_api.v1.records import MAX_RECORDS
-from mltrail_core.events import Event, ParamLogged, ProducerClosed, ProducerOpened, RunCreated
+from mltrail_core.events import (
+    ArtifactVerified,
+    Event,
+    ParamLogged,
+    ProducerClosed,
+    ProducerOpened,
+    RunCreated,
+    RunLost,
+)
 from mltrail_core.ids import new_producer_id, new_run_id, partition_of
 from mltrail_core.record import Actor, Attestation, FrozenRecord, Record, attest, freeze_record
 from tests.api.running import RunningApi
@@ -85,6 +93,19 @@ def test_records_sent_again_are_one_to_the_fold(api: RunningApi) -> None:
     delivery = api.client.get(f"{api.url}/api/v1/runs/{trainer.run_id}/delivery").json()
     assert [producer["received"] for producer in delivery["producers"]] == [1]
     assert delivery["rejections"] == []
+
+
+def test_what_only_jobs_may_say_is_not_taken_from_trainers(api: RunningApi) -> None:
+    trainer = Trainer()
+    before = dict(api.log.heads())
+    for event in (
+        ArtifactVerified(1, trainer.run_id, "model.bin", "u" * 32, 3, "0" * 64),
+        RunLost(1, trainer.run_id, 1, 120),
+    ):
+        answer = post_records(api, [trainer.freeze(1, event)])
+        assert answer.status_code == 400
+        assert event.WIRE_NAME in answer.json()["message"]
+    assert dict(api.log.heads()) == before
 
 
 def test_one_record_that_can_not_be_decoded_stops_all_of_the_request(api: RunningApi) -> None:

@@ -13,6 +13,12 @@ from mltrail_api.identity.identity import identity_of
 from mltrail_api.services import Services
 from mltrail_core.errors import Invalid
 from mltrail_core.events import (
+    ArtifactUploadAbandoned,
+    ArtifactUploadBegan,
+    ArtifactUploaded,
+    ArtifactVerified,
+    RunLost,
+    RunReturned,
     TokenCreated,
     TokenRevoked,
     WebhookCreated,
@@ -29,6 +35,12 @@ MAX_BODY_BYTES = 32 << 20
 MAX_RECORDS = 1000
 """Of one request: more would find the appender's queue full in the middle, each time they are sent again."""
 _NOT_FOR_TRAINERS = (
+    ArtifactUploadAbandoned,
+    ArtifactUploadBegan,
+    ArtifactUploaded,
+    ArtifactVerified,
+    RunLost,
+    RunReturned,
     TokenCreated,
     TokenRevoked,
     WebhookCreated,
@@ -37,8 +49,9 @@ _NOT_FOR_TRAINERS = (
     WebhookRedeliveryRequested,
     WebhookUpdated,
 )
-"""What has endpoints of its own, which check who asks and what for: with a frozen `token_created` anybody who has a
-token would get one of another user."""
+"""What has endpoints of its own, which check who asks and what for, and what only jobs may say. With a frozen
+`token_created` anybody who has a token would get one of another user; `artifact_verified` would vouch for bytes that
+nobody has hashed."""
 
 router = APIRouter()
 
@@ -146,7 +159,7 @@ def _records(body: bytes) -> list[tuple[Record, FrozenRecord]]:
             if isinstance(event, _NOT_FOR_TRAINERS):
                 raise Invalid(
                     f"record {number} of the request holds {event.WIRE_NAME}, which is not taken from trainers; "
-                    "tokens and webhooks have endpoints of their own"
+                    "tokens, webhooks and uploads have endpoints of their own, and jobs speak for themselves"
                 )
         records.append((record, FrozenRecord(item)))
     return records
