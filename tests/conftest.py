@@ -19,14 +19,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, since they share servers, and in one all that need the stock server."""
-    for item in items:
-        needs_mlflow = isinstance(item, pytest.Function) and "mlflow_server" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("mlflow server" if needs_mlflow else item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let trainings that tests start keep what they could not send in a temporary folder, not in the user's own."""
@@ -64,7 +56,7 @@ def s3_server() -> Iterator[servers.S3Server]:
 
 @pytest.fixture(scope="session")
 def mlflow_server() -> Iterator[servers.MlflowServer]:
-    """A running stock MLflow; takes 40 s to start, so tests that ask for it are kept in one process."""
+    """A running stock MLflow; takes 40 s to start, so few files ask for it."""
     with servers.mlflow_server() as server:
         yield server
 

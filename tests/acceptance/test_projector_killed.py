@@ -19,7 +19,7 @@ from tests.acceptance.stack import StackOf, projected, wait_for
 
 
 @pytest.mark.parametrize("kind", ["folder", "services"])
-def test_projector_killed_twenty_times_loses_and_doubles_nothing(kind: str, a_stack: StackOf) -> None:
+def test_projector_killed_while_trainers_send_loses_and_doubles_nothing(kind: str, a_stack: StackOf) -> None:
     with a_stack(kind) as stack, training(stack.uri) as trainers, stack.opened() as (log, read_model):
         stood_at = 0
 

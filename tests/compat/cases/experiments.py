@@ -76,7 +76,7 @@ GROUP = Group(
         case("delete by an id that is no number", post("/experiments/delete", {"experiment_id": "x"})),
         case("set and overwrite a tag", _CREATE,
              post("/experiments/set-experiment-tag", {"experiment_id": "{own}", "key": "a", "value": "1"}),
-             post("/experiments/set-experiment-tag", {"experiment_id": "{own}", "key": "a", "value": "2"}), _SHOW),
+             post("/experiments/set-experiment-tag", {"experiment_id": "{own}", "key": "a", "value": "b"}), _SHOW),
         case("set a tag without a value", _CREATE,
              post("/experiments/set-experiment-tag", {"experiment_id": "{own}", "key": "a"}), _SHOW),
         case("set a tag without a key", post("/experiments/set-experiment-tag", {"experiment_id": "{exp}"})),
