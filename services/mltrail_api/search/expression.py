@@ -40,12 +40,37 @@ class Comparator(StrEnum):
     ILIKE = "ILIKE"
 
 
+class Summary(StrEnum):
+    """Which number of a metric's series is meant. The steps are those of the first, last, lowest and highest value."""
+
+    LAST = "last"
+    FIRST = "first"
+    MIN = "min"
+    MAX = "max"
+    COUNT = "count"
+    LAST_STEP = "last_step"
+    FIRST_STEP = "first_step"
+    MIN_STEP = "min_step"
+    MAX_STEP = "max_step"
+
+    @property
+    def column_name(self) -> str:
+        """The column of `metric_summaries` that holds it."""
+        if self is Summary.COUNT:
+            return "logged_points"
+        return self.value if self.value.endswith("_step") else f"{self.value}_value"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A named thing of a run or experiment: `metrics.acc`, `` tags.`a b` ``, `start_time` (aliases are resolved)."""
+    """A named thing of a run or experiment: `metrics.acc`, `` tags.`a b` ``, `start_time` (aliases are resolved).
+
+    `summary` says which number of a metric; MLflow knows the last one only.
+    """
 
     entity: Entity
     key: str
+    summary: Summary = Summary.LAST
 
 
 @dataclass(frozen=True, slots=True)
