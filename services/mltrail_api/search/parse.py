@@ -5,8 +5,7 @@ The rules are those of `SearchUtils` and `SearchExperimentsUtils` in `mlflow.uti
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lark import Token, Tree
@@ -24,8 +23,8 @@ from mltrail_api.search.expression import (
     TextComparison,
 )
 from mltrail_api.search.grammar import Source, position_of, read_comparisons, read_order
+from mltrail_api.search.names import column_of, listed_text
 from mltrail_api.search.subject import (
-    DATASET_KEYS,
     EXPERIMENTS,
     LOGGED_MODELS,
     MODEL_VERSIONS,
@@ -43,11 +42,6 @@ MAX_PATTERN_CHARACTERS = 10_000
 """Of LIKE and ILIKE: SQLite allows 50,000 bytes."""
 MAX_ORDER_TERMS = 20
 """Each may be an outer join: SQLite 3.40 crashes at 35 of them, and refuses 62."""
-
-_ESCAPE = re.compile(
-    r"""\\(\n|['"\\abfnrtv]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4})"""
-)
-_ESCAPES = {"\n": "", "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 def parse_run_filter(text: str | None) -> And:
@@ -154,7 +148,7 @@ def _parse_order(clauses: Sequence[str], subject: Subject) -> tuple[OrderTerm, .
     for clause in clauses:
         source = Source(f"order_by clause {clause[:200]!r}", clause)
         token, is_ascending = read_order(source)
-        column = _Reader(source, subject).column(token, subject.order_attributes)
+        column = column_of(source, subject, token, subject.order_attributes)
         if column.entity not in subject.order_entities:
             raise source.error(position_of(token), f"a {column.entity} can't be sorted by")
         if any(term.column == column for term in terms):
@@ -171,7 +165,7 @@ class _Reader:
     def comparison(self, node: Tree[Token]) -> Comparison:
         name, *rest = node.children
         assert isinstance(name, Token)
-        column = self.column(name, self.subject.attributes)
+        column = column_of(self.source, self.subject, name, self.subject.attributes)
         tokens = [child for child in rest if isinstance(child, Token)]
         match node.data:
             case "compared":
@@ -183,7 +177,8 @@ class _Reader:
                         f"a list can follow {', '.join(self.subject.listed_attributes)} and datasets only, not {name}",
                     )
                 texts = [child for child in rest if isinstance(child, Tree)]
-                return Membership(column, tuple(map(self._listed_text, texts)), tokens[0].type == "NOT")
+                values = tuple(listed_text(self.source, text) for text in texts)
+                return Membership(column, values, tokens[0].type == "NOT")
             case _:
                 if column.entity not in self.subject.present_entities:
                     allowed = " and ".join(sorted(f"{entity}s" for entity in self.subject.present_entities))
@@ -191,24 +186,6 @@ class _Reader:
                         name, f"IS NULL and IS NOT NULL can follow {allowed or 'nothing'} only, not {name}"
                     )
                 return Presence(column, is_present=bool(tokens))
-
-    def column(self, token: Token, attributes: Mapping[str, str]) -> Column:
-        entity_name, dot, key = token.partition(".")
-        if not dot:
-            entity, key = Entity.ATTRIBUTE, str(entity_name)
-        elif _without_quotes(entity_name, "`") in self.subject.entities:
-            entity = self.subject.entities[_without_quotes(entity_name, "`")]
-        else:
-            expected = ", ".join(self.subject.entities)
-            raise self._error(token, f"{entity_name!r} is not one of {expected}")
-        key = _without_quotes(_without_quotes(key, "'", '"'), "`")
-        if entity is Entity.ATTRIBUTE:
-            if key not in attributes:
-                raise self._error(token, f"{key!r} is not one of the attributes {', '.join(attributes)}")
-            key = attributes[key]
-        if entity is Entity.DATASET and key not in DATASET_KEYS:
-            raise self._error(token, f"{key!r} is not one of a dataset's {', '.join(DATASET_KEYS)}")
-        return Column(entity, key)
 
     def _compared(self, column: Column, comparator_token: Token, value: Token) -> Comparison:
         allowed = self.subject.comparators(column.entity, column.key)
@@ -244,28 +221,5 @@ class _Reader:
             raise self._error(token, f"{column.key} is a whole number; {token} is not")
         return float(token)
 
-    def _listed_text(self, node: Tree[Token]) -> str:
-        tokens = [child for child in node.children if isinstance(child, Token)]
-        text = "".join(_ESCAPE.sub(_unescaped, token[1:-1]) for token in tokens)
-        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
-            raise self._error(tokens[0], f"{text!r} holds a character that can't be searched for")
-        return text
-
     def _error(self, token: Token, fault: str) -> Invalid:
         return self.source.error(position_of(token), fault)
-
-
-def _without_quotes(text: str, *quotes: str) -> str:
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in quotes:
-        return text[1:-1]
-    return text
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    # Strings in lists are Python's, as MLflow reads lists with `ast.literal_eval`.
-    escape = found[1]
-    if escape in _ESCAPES:
-        return _ESCAPES[escape]
-    if escape[0] in "xuU":
-        return chr(int(escape[1:], 16))
-    return chr(int(escape, 8)) if escape[0].isdigit() else escape
