@@ -6,6 +6,7 @@ import math
 
 from sqlalchemy import event
 
+from mltrail_api.search.columns import Columns
 from mltrail_api.search.experiment_view import ExperimentView, load_experiments
 from mltrail_api.search.view import DatasetInput, LatestMetric, ModelOutput, RunView, load_run, load_runs
 from mltrail_core.readmodel.store import ReadModel
@@ -85,3 +86,21 @@ def test_an_experiment_comes_with_its_tags(read_model: ReadModel) -> None:
         ExperimentView("8", "wine", "s3://b", False, 1_000_000, 1_000_000, ()),
         ExperimentView("7", "iris", "mlflow-artifacts:/7", False, 1_000_000, 1_000_000, (("a", "1"), ("b", "2"))),
     ]
+
+
+def test_a_page_holds_only_the_columns_asked_for(read_model: ReadModel) -> None:
+    run = SampleRun(
+        "a",
+        params={"p": "1", "q": "2"},
+        tags={"t": "v", "u": "w"},
+        metrics={"x": 0.5, "y": 1.5},
+        datasets=(SampleDataset("iris"),),
+        input_models=("m-1",),
+        output_models=(("m-2", 4),),
+    )
+    fill(read_model, [run, SampleRun("b", metrics={"y": 2.5})])
+    with read_model.reading() as connection:
+        some = load_runs(connection, ["a", "b"], Columns(metrics=["y"], params=["q", "none"], tags=[], inputs=False))
+    assert [[metric.value for metric in view.metrics] for view in some] == [[1.5], [2.5]]
+    assert [(view.params, view.tags) for view in some] == [((("q", "2"),), ()), ((), ())]
+    assert (some[0].name, some[0].dataset_inputs, some[0].model_inputs, some[0].model_outputs) == ("run", (), (), ())
