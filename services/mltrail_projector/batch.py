@@ -20,6 +20,7 @@ from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.readmodel.trouble import is_trouble
 from mltrail_core.record import leaf_hash
+from mltrail_projector.catalogue import WrittenKeys
 from mltrail_projector.entries import Decoded, decode_entry, fold_entry
 from mltrail_projector.fold import Fold
 from mltrail_projector.rows import Key, Rows
@@ -57,11 +58,19 @@ class Projected:
     counts: Mapping[str, int]
 
 
-def project_batch(read_model: ReadModel, generation: int, batch: Batch, *, must_be_live: bool = True) -> Projected:
+def project_batch(
+    read_model: ReadModel,
+    generation: int,
+    batch: Batch,
+    *,
+    must_be_live: bool = True,
+    written: WrittenKeys | None = None,
+) -> Projected:
     """Project the batch in one transaction, and return where the partitions stand now.
 
     Args:
         must_be_live: False while a rebuild fills a generation that readers do not see yet.
+        written: the keys that earlier transactions on this generation wrote into its catalogue.
 
     Raises:
         PositionMoved: nothing was written; somebody else projected these entries or a rebuild took over.
@@ -75,7 +84,7 @@ def project_batch(read_model: ReadModel, generation: int, batch: Batch, *, must_
             _move_position(connection, batch[partition])
         if must_be_live and not read_model.is_live(connection, generation):
             raise PositionMoved(f"generation {generation} is no longer live")
-        fold = Fold.over(Rows(connection))
+        fold = Fold.over(Rows(connection), written)
         _prefetch(fold.rows, decoded)
         for item in decoded:
             try:
@@ -85,6 +94,7 @@ def project_batch(read_model: ReadModel, generation: int, batch: Batch, *, must_
                     raise
                 raise HandlerFailed(item.entry) from error
         _flush(fold, decoded)
+    fold.catalogue.committed()
     return Projected({partition: entries[-1].index for partition, entries in batch.items()}, fold.counts)
 
 

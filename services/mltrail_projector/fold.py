@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from mltrail_core.ids import Partition
 from mltrail_core.rules import Reason
+from mltrail_projector.catalogue import Catalogue, WrittenKeys
 from mltrail_projector.marks import Marks
 from mltrail_projector.points import Points
 from mltrail_projector.rows import Rows
@@ -35,22 +36,25 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The working set of one transaction: rows, metric points and producers' marks."""
+    """The working set of one transaction: rows, metric points, producers' marks and keys of experiments."""
 
     rows: Rows
     points: Points
     marks: Marks
+    catalogue: Catalogue
     counts: dict[str, int] = field(default_factory=lambda: {"projected": 0, "rejected": 0, "duplicate": 0})
 
     @classmethod
-    def over(cls, rows: Rows) -> Fold:
-        """Return a fold that works on `rows`."""
-        return cls(rows, Points(rows), Marks(rows))
+    def over(cls, rows: Rows, written: WrittenKeys | None = None) -> Fold:
+        """Return a fold that works on `rows`; keys in `written` are known to stand in the catalogue."""
+        catalogue = Catalogue(rows, written)
+        return cls(rows, Points(rows, catalogue), Marks(rows), catalogue)
 
     def flush(self) -> None:
-        """Turn points and marks into rows, and write all rows."""
+        """Turn points, marks and keys into rows, and write all rows."""
         self.points.flush()
         self.marks.flush()
+        self.catalogue.flush()
         self.rows.flush()
 
 

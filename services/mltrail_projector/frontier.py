@@ -22,6 +22,7 @@ from mltrail_projector.batch import (
     hash_of,
     project_batch,
 )
+from mltrail_projector.catalogue import WrittenKeys
 from mltrail_projector.positions import LogDiffers, mark_halted, read_standing
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.projector")
@@ -41,6 +42,7 @@ class Frontier:
         self.halted: dict[Partition, int] = {}
         """The index after which a partition stopped: the next record can't be projected."""
         self._failures: list[HandlerFailed] = []
+        self._written = WrittenKeys()
 
     def check(self) -> None:
         """Compare the record at each position with the one that was projected.
@@ -119,7 +121,9 @@ class Frontier:
         if not batch:
             return
         try:
-            project_batch(self._read_model, self._generation, batch, must_be_live=self._must_be_live)
+            project_batch(
+                self._read_model, self._generation, batch, must_be_live=self._must_be_live, written=self._written
+            )
         except HandlerFailed as failed:
             self.halted[failed.entry.partition] = failed.entry.index - 1
             self._failures.append(failed)

@@ -37,6 +37,16 @@ def write_set(connection: Connection, table: Table, rows: Sequence[Cells]) -> No
         connection.exec_driver_sql(_upsert_of_rows(table), list(rows))
 
 
+def add_absent(connection: Connection, table: Table, rows: Sequence[Cells]) -> None:
+    """Insert those of the rows, given as tuples of all columns, whose primary key is not there."""
+    if connection.dialect.name == "postgresql":
+        columns = zip(*rows, strict=True)
+        given = {part.name: list(cells) for part, cells in zip(table.columns, columns, strict=True)}
+        connection.execute(_insert_of_absent_columns(table), given)
+    else:
+        connection.exec_driver_sql(_insert_of_absent_rows(table), list(rows))
+
+
 @cache
 def _lookup(table: Table, dialect_name: str) -> Select[Any]:
     key = list(table.primary_key)
@@ -50,10 +60,20 @@ def _lookup(table: Table, dialect_name: str) -> Select[Any]:
 
 
 @cache
-def _upsert_of_columns(table: Table) -> Insert:
+def _insert_of_columns(table: Table) -> postgresql.Insert:
     arrays = [bindparam(part.name, type_=postgresql.ARRAY(part.type)) for part in table.columns]
     given = func.unnest(*arrays).table_valued(*(part.name for part in table.columns), name="given").render_derived()
-    statement = postgresql.insert(table).from_select(list(table.columns), select(*given.c))
+    return postgresql.insert(table).from_select(list(table.columns), select(*given.c))
+
+
+@cache
+def _insert_of_absent_columns(table: Table) -> Insert:
+    return _insert_of_columns(table).on_conflict_do_nothing()
+
+
+@cache
+def _upsert_of_columns(table: Table) -> Insert:
+    statement = _insert_of_columns(table)
     others = [part.name for part in table.columns if not part.primary_key]
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in others}
@@ -68,3 +88,8 @@ def _upsert_of_rows(table: Table) -> str:
         index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in others}
     )
     return str(upsert.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+
+
+@cache
+def _insert_of_absent_rows(table: Table) -> str:
+    return str(sqlite.insert(table).on_conflict_do_nothing().compile(dialect=sqlite.dialect(paramstyle="qmark")))

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Table, and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mltrail_projector.row_sets import read_set, write_set
+from mltrail_projector.row_sets import add_absent, read_set, write_set
 
 Value = str | int | float | bool | bytes | None
 Row = Mapping[str, Value]
@@ -85,6 +85,16 @@ class Rows:
         if self._connection is not None:
             assert table not in self._sets, f"a second set of {table.name} would replace the first"
             self._sets[table] = rows
+            return
+        names = [column.name for column in table.columns]
+        for row in rows:
+            self.put(table, dict(zip(names, row, strict=True)))
+
+    def add_absent(self, table: Table, rows: Sequence[Key]) -> None:
+        """Insert those of these rows, tuples of all columns, whose primary key is not there; in a table that no
+        handler looks at."""
+        if self._connection is not None:
+            add_absent(self._connection, table, rows)
             return
         names = [column.name for column in table.columns]
         for row in rows:

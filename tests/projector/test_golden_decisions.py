@@ -73,6 +73,7 @@ from mltrail_core.events import (
 )
 from mltrail_core.ids import CONTROL, Partition, ProducerId, partition_of
 from mltrail_core.log import LogEntry
+from mltrail_core.readmodel import tables
 from mltrail_core.record import Actor, FrozenRecord, Record, decode_record, freeze_record
 from mltrail_core.webhook_rules import STAGE_CHANGED, WEBHOOK_EVENTS, delivery_id_of
 from mltrail_projector.entries import decode_entry, fold_entry
@@ -189,6 +190,16 @@ CASES: dict[str, tuple[Partition, list[tuple[Event, ...]]]] = {
                 ArtifactDeleted(14, RUN, "d"),
                 ArtifactVerified(15, RUN, "d/c", OTHER_UPLOAD, 1, HASH),
             ),
+        ],
+    ),
+    "runs whose writers came before them": (
+        partition_of(RUN),
+        [
+            (metrics(RUN, "loss", 1.0), ParamLogged(1, RUN, "lr", "0.1"), TagSet(2, RUN, "kept", "a")),
+            (TagSet(3, RUN, "gone", "a"), TagDeleted(4, RUN, "gone"), ParamLogged(5, RUN, "../bad", "1")),
+            (RunCreated(6, RUN, "1", "first", "ann", 1000), RunCreated(7, RUN, "2", "again", "ann", 1000)),
+            (metrics(RUN, "acc"), metrics(RUN, "val/acc", 1.0), TagSet(8, RUN, "deleted", "a")),
+            (TagDeleted(9, RUN, "deleted"), RunLost(10, RUN, 7_000_000, 120), RunStatusChanged(11, RUN, "FINISHED", 9)),
         ],
     ),
     "runs lost and returned": (
@@ -432,8 +443,8 @@ def frozen_case(partition: Partition, records: list[tuple[Event, ...]]) -> list[
     ]
 
 
-def decide(partition: Partition, frozen: list[FrozenRecord]) -> list[object]:
-    """Fold the records from nothing, and return every row that came of it."""
+def decide(partition: Partition, frozen: list[FrozenRecord]) -> dict[str, list[object]]:
+    """Fold the records from nothing, and return every row that came of it, those of the catalogue as "keys"."""
     rows = Rows(None)
     fold = Fold.over(rows)
     for index, bytes_ in enumerate(frozen, start=1):
@@ -443,7 +454,9 @@ def decide(partition: Partition, frozen: list[FrozenRecord]) -> list[object]:
     decisions = [
         [table.name, {name: _plain(value) for name, value in row.items()}] for table, row in rows.changes() if row
     ]
-    return sorted(decisions, key=repr)
+    fold.catalogue.flush()
+    keys = [list(row.values()) for table, row in rows.changes() if row and table is tables.experiment_keys]
+    return {"decisions": sorted(decisions, key=repr), "keys": sorted(keys, key=repr)}
 
 
 def _plain(value: Value) -> object:
@@ -464,7 +477,8 @@ def test_decisions_are_those_that_were_pinned() -> None:
     assert set(golden) == set(CASES)
     for name, case in golden.items():
         frozen = [FrozenRecord(bytes.fromhex(str(packed))) for packed in case["records"]]
-        assert decide(CASES[name][0], frozen) == case["decisions"], name
+        decided = decide(CASES[name][0], frozen)
+        assert decided == {part: case[part] for part in decided}, name
 
 
 def test_every_event_has_a_pinned_decision() -> None:
@@ -482,7 +496,7 @@ def add_missing_cases() -> None:
     for name, (partition, records) in CASES.items():
         if name not in golden:
             frozen = frozen_case(partition, records)
-            golden[name] = {"records": [packed.hex() for packed in frozen], "decisions": decide(partition, frozen)}
+            golden[name] = {"records": [packed.hex() for packed in frozen], **decide(partition, frozen)}
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
 

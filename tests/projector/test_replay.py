@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from mltrail_core.errors import Conflict, Unavailable
-from mltrail_core.events import Event, ParamLogged, RunCreated, RunDeleted, RunRestored, TagSet
+from mltrail_core.events import Event, ParamLogged, RunCreated, RunDeleted, RunRestored, TagDeleted, TagSet
 from mltrail_core.ids import PARTITIONS
 from mltrail_core.log import EventLog, NewRecord, open_log
 from mltrail_core.readmodel import tables
@@ -39,6 +39,7 @@ EVENTS = st.one_of(
     ),
     st.builds(lambda run, key, value: ParamLogged(1, run, key, value), st.sampled_from([RUN, OTHER_RUN]), KEYS, KEYS),
     st.builds(lambda run, key, value: TagSet(1, run, key, value), st.sampled_from([RUN, OTHER_RUN]), KEYS, KEYS),
+    st.builds(lambda run, key: TagDeleted(1, run, key), st.sampled_from([RUN, OTHER_RUN]), KEYS),
     st.builds(lambda run: RunCreated(1, run, "0", "name", "ann", 1), st.sampled_from([RUN, OTHER_RUN])),
     st.sampled_from([RunDeleted(1, RUN), RunRestored(1, RUN)]),
 )
@@ -92,6 +93,7 @@ def test_any_split_and_redelivery_gives_the_same_read_model(
             tables.metric_summaries,
             tables.metric_blocks,
             tables.producer_records,
+            tables.experiment_keys,
         ]
         ours, theirs = digest_of(whole), digest_of(split)
         same = {table.name for table in content}

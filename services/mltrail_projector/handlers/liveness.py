@@ -38,6 +38,7 @@ def lost(event: RunLost, fold: Fold, place: Place) -> None:
             "index": place.index,
         },
     )
+    fold.catalogue.note(run["experiment_id"], "tag", place.partition, (LOST_TAG,))
     last_seen = datetime.fromtimestamp(event.last_seen_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     fold.rows.put(tables.tags, {"run_id": event.run_id, "key": LOST_TAG, "value": f"last seen {last_seen} UTC"})
 

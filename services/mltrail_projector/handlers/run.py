@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from sqlalchemy import Table
+
 from mltrail_core.errors import Invalid
 from mltrail_core.events import (
     DatasetInputLogged,
@@ -31,6 +33,7 @@ from mltrail_core.rules import (
     param_change_message,
     text_fault,
 )
+from mltrail_projector.catalogue import UNANNOUNCED, Kind
 from mltrail_projector.fold import Fold, Place, Reject, refuse
 from mltrail_projector.handlers import liveness
 from mltrail_projector.rows import Row
@@ -42,8 +45,7 @@ MAX_SOUND_KEYS = 65_536
 They have at most 250 characters each, so this is 20 MB at most."""
 _sound_keys: set[str] = set()
 
-UNANNOUNCED = ""
-"""The experiment of a run that was written to before `run_created` came: ranks of one run race to the log."""
+_TABLES_OF_KEYS: dict[Kind, Table] = {"metric": tables.metric_summaries, "param": tables.params, "tag": tables.tags}
 
 
 def created(event: RunCreated, fold: Fold, place: Place) -> None:
@@ -65,6 +67,9 @@ def created(event: RunCreated, fold: Fold, place: Place) -> None:
         actor_known=place.actor_known,
     )
     fold.rows.put(tables.tags, {"run_id": event.run_id, "key": RUN_NAME_TAG, "value": name})
+    fold.catalogue.note(event.experiment_id, "tag", place.partition, (RUN_NAME_TAG,))
+    if early is not None:
+        _note_early_keys(event, fold, place)
 
 
 def renamed(event: RunRenamed, fold: Fold, place: Place) -> None:
@@ -103,6 +108,7 @@ def tag_set(event: TagSet, fold: Fold, place: Place) -> None:
     refuse(Reason.INVALID, text_fault(f"value of tag {event.key!r}", event.value, MAX_TAG_CHARACTERS))
     row = _active(fold, event.run_id, place)
     fold.rows.put(tables.tags, {"run_id": event.run_id, "key": event.key, "value": event.value})
+    fold.catalogue.note(row["experiment_id"], "tag", place.partition, (event.key,))
     if event.key == RUN_NAME_TAG:
         fold.rows.update(tables.runs, row, name=event.value)
 
@@ -119,10 +125,11 @@ def param_logged(event: ParamLogged, fold: Fold, place: Place) -> None:
     """The param has this value, for ever."""
     refuse(Reason.INVALID, key_fault(event.key))
     refuse(Reason.INVALID, text_fault(f"value of param {event.key!r}", event.value, MAX_PARAM_CHARACTERS))
-    _active(fold, event.run_id, place)
+    row = _active(fold, event.run_id, place)
     known = fold.rows.get(tables.params, event.run_id, event.key)
     if known is None:
         fold.rows.put(tables.params, {"run_id": event.run_id, "key": event.key, "value": event.value})
+        fold.catalogue.note(row["experiment_id"], "param", place.partition, (event.key,))
     elif known["value"] != event.value:
         message = param_change_message(event.run_id, event.key, str(known["value"]), event.value)
         raise Reject(Reason.PARAM_CHANGED, message)
@@ -177,6 +184,14 @@ def model_output_logged(event: ModelOutputLogged, fold: Fold, place: Place) -> N
     _active(fold, event.run_id, place)
     output: Row = {"run_id": event.run_id, "model_id": event.model_id, "step": event.step}
     fold.rows.put(tables.model_outputs, output)
+
+
+def _note_early_keys(event: RunCreated, fold: Fold, place: Place) -> None:
+    """Note the keys that came before the run's experiment was known; a tag that is gone by now leaves none. Points of
+    the transaction under way are noted at its end."""
+    for kind, table in _TABLES_OF_KEYS.items():
+        keys = [str(found["key"]) for found in fold.rows.select(table, run_id=event.run_id)]
+        fold.catalogue.note(event.experiment_id, kind, place.partition, keys)
 
 
 def _link_to_model(event: MetricsLogged, block: MetricBlock, fold: Fold) -> None:

@@ -20,6 +20,9 @@ from mltrail_core.readmodel.tables.experiments import (
     experiment_tags,
     experiments,
 )
+from mltrail_core.readmodel.tables.keys import (
+    experiment_keys,
+)
 from mltrail_core.readmodel.tables.liveness import (
     lost_runs,
 )
@@ -79,6 +82,7 @@ __all__ = [
     "dataset_inputs",
     "deleted_logged_models",
     "experiment_aliases",
+    "experiment_keys",
     "experiment_names",
     "experiment_tags",
     "experiments",
