@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, Row, Select, Table, bindparam, select
+from sqlalchemy import BindParameter, Connection, Select, Table, bindparam, select
 
 from mltrail_api.search.columns import ALL, Columns
 from mltrail_api.search.placement import (
@@ -189,7 +189,7 @@ _SOME: dict[Table, Select[Any]] = {  # of rows of several shapes
 
 def _values(
     connection: Connection, table: Table, every: Select[Any], run_ids: Sequence[str], keys: Collection[str] | None
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     if keys is None:
         return connection.execute(every, {"run_ids": run_ids}).all()
     if not keys:
