@@ -7,18 +7,24 @@ import contextlib
 import os
 import platform
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.benchmarks import client_rows, http_rows, native_rows, start_rows
+from tests.benchmarks import client_rows, growth_rows, http_rows, native_rows, start_rows
 from tests.benchmarks.load import driver
 from tests.benchmarks.peers import PEERS, Blueprint
 from tests.benchmarks.results import Result, table
 from tests.benchmarks.shapes import FULL, QUICK, RUN_METRICS, RUN_PARAMS, RUN_TAGS, Sizes
 
-ROWS = {"client": client_rows.measure, "http": http_rows.measure, "native": native_rows.measure}
-START = "start"
+START, GROWTH = "start", "growth"
+ROWS = {
+    "client": client_rows.measure,
+    "http": http_rows.measure,
+    "native": native_rows.measure,
+    GROWTH: growth_rows.measure,
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -35,12 +41,14 @@ def main(arguments: Sequence[str]) -> None:
     if options.runs is not None:
         sizes = replace(sizes, runs=options.runs)
     print(_heading(sizes))
-    results: dict[str, list[Result]] = {name: [] for name in options.rows or (*ROWS, START)}
+    families = options.rows or (*ROWS, START)
+    results: dict[str, list[Result]] = defaultdict(list)
     for peer in options.peers or (["folder", "canned"] if options.quick else list(PEERS)):
         with PEERS[peer]() as blueprint:
             print(f"- {blueprint.name}: acknowledges after {blueprint.ack}", flush=True)
-            for family, result in _measured(list(results), blueprint, sizes):
-                results[family].append(result)
+            for family, result in _measured(families, blueprint, sizes):
+                # The columns of growth are sizes, so each peer has a table of its own.
+                results[f"{family}: {blueprint.name}" if family == GROWTH else family].append(result)
                 print(f"    {result.row}: {result.value:.4g} {result.unit}", file=sys.stderr, flush=True)
     for family, found in results.items():
         print(f"\n### {family}\n\n{table(found)}")

@@ -28,6 +28,11 @@ class Sizes:
         ("wide", "calls"),
     )
     starts: int = 3
+    doublings: int = 4
+    growth_runs: int = 1000
+    growth_points: int = 62_500
+    growth_keys: int = 500
+    growth_times: int = 20
 
     @property
     def small_page(self) -> int:
@@ -47,6 +52,11 @@ QUICK = Sizes(
     native_s=0.1,
     native_works=(("narrow", "calls"),),
     starts=1,
+    doublings=1,
+    growth_runs=12,
+    growth_points=300,
+    growth_keys=10,
+    growth_times=1,
 )
 
 

@@ -9,10 +9,16 @@ from tests.benchmarks.__main__ import main
 
 
 def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--quick", "client", "http", "native", "--peers", "folder"])
+    main(["--quick", "client", "http", "native", "growth", "--peers", "folder"])
     main(["--quick", "start", "--peers", "canned"])  # a second start of mltrail costs more than all rows together
     printed = capsys.readouterr().out
-    for work in ("log_metric, p50", "log-metric, 16 connections", "to the read model", "memory when idle"):
+    for work in (
+        "log_metric, p50",
+        "log-metric, 16 connections",
+        "to the read model",
+        "memory when idle",
+        "last page by a metric",
+    ):
         assert work in printed
 
 
