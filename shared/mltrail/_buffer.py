@@ -1,6 +1,6 @@
 """Between the training code and the packing thread: calls append here and return.
 
-Points are the hot path: a tuple appended to a deque, which is atomic in CPython, so no lock. All else is rarer and
+Points are the hot path: entries added to a list, which is atomic in CPython, so no lock. All else is rarer and
 takes one, never held across I/O.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mltrail._losses import Losses
+from mltrail._points import ENTRIES, Entry
 from mltrail._settings import WhenFull
 from mltrail._stream import Outgoing, Sized, Stream, Upload
 from mltrail_core.events import ExperimentEnsured, RunStatusChanged
@@ -21,9 +22,6 @@ from mltrail_core.record import GOOD_RECORD_BYTES
 WAKE_POINTS = 32_768
 WAKE_BYTES = GOOD_RECORD_BYTES
 """So many points, or so many bytes of anything else, wake the packing thread before its interval is over."""
-
-Point = tuple[Stream, str, float, int, int]
-"""Stream, key, value, step and time in ns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +90,11 @@ class Buffer:
         wake: Callable[[], None],
         losses: Losses,
     ) -> None:
-        self.points: deque[Point] = deque()
+        self.points: list[Entry] = []
+        """Taken from its front by the packing thread alone, and never replaced: callers hold it."""
         self.mark = 0
-        """From so many points on a caller must ask `admits_points`; 0 while nobody packs, as after a fork."""
-        self._max_points = max_points
+        """From so many entries on a caller must ask `admits_points`; 0 while nobody packs, as after a fork."""
+        self._max_entries = max_points * ENTRIES
         self._max_bytes = max_bytes
         self._block_timeout_s = block_timeout_s if when_full == "block" else 0.0
         self._attend = attend
@@ -118,15 +117,15 @@ class Buffer:
 
     def attended(self) -> None:
         """Let callers append without asking: somebody packs now."""
-        self.mark = min(WAKE_POINTS, self._max_points)
+        self.mark = min(WAKE_POINTS * ENTRIES, self._max_entries)
 
     def admits_points(self, count: int) -> bool:
         """Return whether more points may be appended; wait for room a bounded time, then count the loss of `count`."""
         self._attend()
         self._wake()
-        if len(self.points) < self._max_points:
+        if len(self.points) < self._max_entries:
             return True
-        if self._wait_for(lambda: len(self.points) < self._max_points):
+        if self._wait_for(lambda: len(self.points) < self._max_entries):
             return True
         self._losses.add("points dropped, the buffer is full", count)
         return False
@@ -148,10 +147,15 @@ class Buffer:
             self._wake()
         return True
 
-    def take_points(self, max_points: int) -> list[Point]:
-        """Return and remove the oldest points."""
-        popleft = self.points.popleft
-        taken = [popleft() for _ in range(min(max_points, len(self.points)))]
+    @property
+    def point_count(self) -> int:
+        """How many points wait."""
+        return len(self.points) // ENTRIES
+
+    def take_points(self, max_points: int | None = None) -> list[Entry]:
+        """Return and remove the oldest points, or all; called by one thread alone."""
+        taken = self.points[: None if max_points is None else max_points * ENTRIES]
+        del self.points[: len(taken)]  # what callers have added meanwhile stands behind these
         if taken:
             self._announce_room()
         return taken

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
-
-from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Point, Said
+from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Said
+from mltrail._columns import BLOCK_POINTS, blocks_of
 from mltrail._losses import Losses
 from mltrail._outbox import Outbox
+from mltrail._points import ENTRIES, Entry
 from mltrail._settings import MAX_POINTS
 from mltrail._spool import Spool
 from mltrail._stream import Outgoing, Sized, Stream, Upload
-from mltrail_core.clock import now_us
-from mltrail_core.metric_block import MetricBlock
 
-BLOCK_POINTS = 16_384
-"""Points of one event: 28 bytes each, so a block just fits a record of good size."""
-_POINT_BYTES = 28
 _SHIPMENT_BYTES = 2 << 20
 """So much is frozen before it is spooled: a pass may hold four times as much, which memory should not hold twice."""
 _FULL_OUTBOX_PAUSE_S = 0.05
@@ -49,12 +44,12 @@ class Packer:
         items = self._buffer.take_items()
         if any(isinstance(item, Close | Flush) for item in items):
             # What was logged before the end of a run, or before a flush, has to leave with it.
-            points += self._buffer.take_points(len(self._buffer.points))
+            points += self._buffer.take_points()
         if points or items:
             self._pack(points, items)
         else:
             self.tidy()
-        return 0.0 if len(points) >= _PASS_POINTS else self._interval_s
+        return 0.0 if len(points) >= _PASS_POINTS * ENTRIES else self._interval_s
 
     def finish(self) -> None:
         """Pack what was said since the thread's last step, and tidy up; called when the thread has ended."""
@@ -66,7 +61,7 @@ class Packer:
         """Let the spool forget what the log has acknowledged."""
         self._keep((), ())
 
-    def _pack(self, points: Sequence[Point], items: Sequence[Item]) -> None:
+    def _pack(self, points: Sequence[Entry], items: Sequence[Item]) -> None:
         said: dict[Stream, list[Sized]] = {}
         closes: list[Close] = []
         flushes: list[Flush] = []
@@ -144,40 +139,3 @@ class Packer:
             what = "params, tags or points dropped, their run had ended"
             self._losses.add(what, lost, detail=f"run {stream.run_id}")
         return stream.after_close(late)
-
-
-def blocks_of(points: Sequence[Point]) -> Iterable[tuple[Stream, Sized]]:
-    """Yield the points in columns, each stream's in the order in which they were logged."""
-    for stream, own in _by_stream(points):
-        for start in range(0, len(own), BLOCK_POINTS):
-            yield stream, _block(stream, own[start : start + BLOCK_POINTS])
-
-
-def _by_stream(points: Sequence[Point]) -> Iterable[tuple[Stream, Sequence[Point]]]:
-    first = points[0][0] if points else None
-    if first is not None and all(point[0] is first for point in points):
-        return [(first, points)]
-    by_stream: dict[Stream, list[Point]] = {}
-    for point in points:
-        by_stream.setdefault(point[0], []).append(point)
-    return by_stream.items()
-
-
-def _block(stream: Stream, points: Sequence[Point]) -> Sized:
-    _, keys, values, steps, times_ns = zip(*points, strict=True)
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    count = len(points)
-    block = MetricBlock(
-        tuple(numbers),
-        np.fromiter(map(numbers.__getitem__, keys), "<u4", count),
-        np.fromiter(steps, "<i8", count),
-        np.fromiter(times_ns, "<i8", count) // 1000,
-        np.fromiter(values, "<f8", count),
-    )
-    return sized_block(stream, block)
-
-
-def sized_block(stream: Stream, block: MetricBlock) -> Sized:
-    """Return the event that logs the block to the stream's run."""
-    keys_bytes = sum(len(key) * 4 for key in block.keys)
-    return Sized(block.to_event(stream.run_id, now_us()), _POINT_BYTES * len(block) + keys_bytes + 200, len(block))

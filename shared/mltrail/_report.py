@@ -17,7 +17,7 @@ def report_unsent(spool: Spool, outbox: Outbox, buffer: Buffer, losses: Losses, 
     if contents is not None and not contents.is_empty:
         _say(f"{kept_line(contents, shown)} in {spool.path}; it is sent by: {_command(spool.path)}")
     lost = outbox.unkept()
-    points = lost.point_count + len(buffer.points)
+    points = lost.point_count + buffer.point_count
     if lost.record_count or points:
         _say(
             f"{lost.event_count} events and {points} metric points of run {', '.join(lost.run_ids)} could neither be "

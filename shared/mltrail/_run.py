@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from mltrail._arguments import (
     MAX_STEP,
@@ -20,8 +20,8 @@ from mltrail._arguments import (
     step_of,
     tag_value,
 )
-from mltrail._buffer import Point
 from mltrail._losses import Losses
+from mltrail._points import ENTRIES, Entry, PointSink
 from mltrail._stream import Sized, Stream
 from mltrail._uploads import files_below
 from mltrail_core.clock import now_us
@@ -35,18 +35,6 @@ MAX_KNOWN_KEYS = 100_000
 """Keys that need no second look; a program that makes up keys for ever must not fill the memory with them."""
 
 _known_keys: set[str] = set()
-
-
-class PointSink(Protocol):
-    """Where points are appended: the buffer's deque, and after the end what counts them as lost."""
-
-    def append(self, point: Point, /) -> None:
-        """Take a point."""
-
-    def extend(self, points: Iterable[Point], /) -> None:
-        """Take some points."""
-
-    def __len__(self) -> int: ...
 
 
 class Run:
@@ -102,7 +90,7 @@ class Run:
         points = self._points
         if len(points) >= self._buffer.mark and not self._buffer.admits_points(1):
             return
-        points.append((self._stream, key, value, step, time_ns()))
+        points += (self._stream, key, value, step, time_ns())
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log one value of several metrics at one step and time; nothing when one of them is wrong."""
@@ -116,7 +104,7 @@ class Run:
         ]
         points, stream, now_ns = self._points, self._stream, time_ns()
         if len(points) < self._buffer.mark or self._buffer.admits_points(len(checked)):
-            points.extend([(stream, key, value, step, now_ns) for key, value in checked])
+            points += [entry for key, value in checked for entry in (stream, key, value, step, now_ns)]
 
     def log_series(self, key: str, steps: object, values: object, *, times_us: object = None) -> None:
         """Log many points of one metric at once; the arrays are copied before this returns.
@@ -127,7 +115,7 @@ class Run:
             values: n numbers, likewise.
             times_us: n times in µs UTC; None takes the present for all.
         """
-        from mltrail._packer import sized_block  # these two load NumPy, which `import mltrail` does not
+        from mltrail._columns import sized_block  # these two load NumPy, which `import mltrail` does not
         from mltrail._series import series_blocks
 
         for block in series_blocks(_learn(key), steps, values, times_us):
@@ -257,12 +245,10 @@ class _AfterEnd:
         self._run_id = run_id
         self._losses = losses
 
-    def append(self, point: Point, /) -> None:
-        self.extend((point,))
-
-    def extend(self, points: Iterable[Point], /) -> None:
-        for point in points:
-            self._losses.add("points dropped, their run had ended", detail=f"run {self._run_id}, metric {point[1]!r}")
+    def __iadd__(self, entries: Iterable[Entry], /) -> Self:
+        for key in list(entries)[1::ENTRIES]:
+            self._losses.add("points dropped, their run had ended", detail=f"run {self._run_id}, metric {key!r}")
+        return self
 
     def __len__(self) -> int:
         return 0

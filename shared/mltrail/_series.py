@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from mltrail._packer import BLOCK_POINTS
+from mltrail._columns import BLOCK_POINTS
 from mltrail_core.clock import now_us
 from mltrail_core.metric_block import MetricBlock
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mltrail import _surroundings as surroundings
 from mltrail._background import Background, Task
-from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Keep, Point, Said
+from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Keep, Said
 from mltrail._delivery import Delivery, delivery_of
 from mltrail._durable import DurablePoints
 from mltrail._heartbeat import Heartbeats
 from mltrail._losses import Losses, logger
 from mltrail._outbox import Outbox
 from mltrail._packer import Packer
+from mltrail._points import PointSink
 from mltrail._report import report_unsent
 from mltrail._resender import Resender
 from mltrail._sender import Sender
@@ -195,7 +195,7 @@ class Session:
         if self._say(stream, sized):
             self._settle_if_durable()
 
-    def points(self) -> deque[Point] | DurablePoints:
+    def points(self) -> PointSink:
         """Return what takes the points of runs."""
         if self.settings.durability == "sync":
             return DurablePoints(self.buffer.points, self.settle)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mltrail
+from mltrail._points import ENTRIES
 from tests.sdk.projected import ProjectedLog
 
 
@@ -110,9 +111,9 @@ def test_a_full_buffer_blocks_once_then_drops_and_says_so(
     mltrail.init(folder, block_timeout_s=0.05)
     session = mltrail._fluent.current_session()
     monkeypatch.setattr(session.outbox, "has_room", lambda: False)  # as during an outage
-    monkeypatch.setattr(session.buffer, "_max_points", 100)
+    monkeypatch.setattr(session.buffer, "_max_entries", 100 * ENTRIES)
     with mltrail.start_run() as run:
-        session.buffer.mark = 100
+        session.buffer.mark = 100 * ENTRIES
         for step in range(150):
             run.log_metric("loss", float(step), step)
         monkeypatch.undo()

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from mltrail._arguments import checked_key, checked_path, number_of, param_value, step_of, tag_value
-from mltrail._buffer import Point
+from mltrail._points import ENTRIES, Entry
 from mltrail._session import Session
 from mltrail._stream import Sized, Stream
 from mltrail_core.clock import now_us
@@ -57,8 +57,8 @@ class RunWriter:
         for key, text in new_tags:
             self._say(Sized(TagSet(now_us(), self.stream.run_id, key, text), 200 + 4 * len(text)))
         buffer = self._session.buffer
-        if points and (len(self._points) < buffer.mark or buffer.admits_points(len(points))):
-            self._points.extend(points)
+        if points and (len(self._points) < buffer.mark or buffer.admits_points(len(points) // ENTRIES)):
+            self._points += points
         for (model_id, dataset_name, dataset_digest), block in linked.items():
             event = event_of_points(
                 self.stream.run_id,
@@ -110,8 +110,8 @@ class RunWriter:
             run_name=info.run_name,
         )
 
-    def _checked_metrics(self, metrics: Iterable[Metric]) -> tuple[list[Point], dict[_Link, list[MetricPoint]]]:
-        points: list[Point] = []
+    def _checked_metrics(self, metrics: Iterable[Metric]) -> tuple[list[Entry], dict[_Link, list[MetricPoint]]]:
+        points: list[Entry] = []
         linked: dict[_Link, list[MetricPoint]] = {}
         for metric in metrics:
             key, time_ms = checked_key(metric.key), metric.timestamp
@@ -122,7 +122,7 @@ class RunWriter:
                 link = (metric.model_id or None, metric.dataset_name or None, metric.dataset_digest or None)
                 linked.setdefault(link, []).append(MetricPoint(key, value, step, time_ms * 1000))
             else:
-                points.append((self.stream, key, value, step, time_ms * 1_000_000))
+                points += (self.stream, key, value, step, time_ms * 1_000_000)
         return points, linked
 
     def _checked_params(self, params: Iterable[Param]) -> dict[str, str]:
