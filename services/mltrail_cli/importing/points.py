@@ -13,9 +13,10 @@ from sqlalchemy import select
 from mltrail_cli.importing.source import Source, SourceLink, SourceRun
 from mltrail_cli.importing.tally import Tally
 from mltrail_core.events import MetricsLogged
-from mltrail_core.metric_block import MetricPoint, block_of_bytes, block_of_points
+from mltrail_core.metric_block import MetricPoint, block_of_points
 from mltrail_core.readmodel.store import ReadModel
-from mltrail_core.readmodel.tables import logged_model_metrics, metric_blocks
+from mltrail_core.readmodel.tables import logged_model_metrics
+from mltrail_core.series import stream_series
 
 _POINTS_PER_EVENT = 10_000
 """About 280 KB."""
@@ -85,11 +86,10 @@ def _exact(point: MetricPoint) -> _Exact:
 
 
 def _points_here(read_model: ReadModel, run_id: str, key: str) -> frozenset[_Exact]:
-    query = select(metric_blocks.c.block).where(metric_blocks.c.run_id == run_id)
     found: set[_Exact] = set()
     with read_model.reading() as connection:
-        for packed in connection.execute(query).scalars():
-            found.update(_exact(point) for point in block_of_bytes(packed).of_key(key).points())
+        for part in stream_series(connection, run_id, key):
+            found.update(_exact(point) for point in part.points(key))
     return frozenset(found)
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from mltrail_api.mlflow.metrics.queries import metric_points
 from mltrail_api.mlflow.runs.view import run_json
 from mltrail_api.pages.queries import all_experiments, artifacts_of, metric_summaries_of, run_ids_beginning
 from mltrail_api.search.expression import ViewType
@@ -21,6 +20,7 @@ from mltrail_cli.runs.showing import FoundRun, print_found_run, print_history, p
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import print_json
 from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.series import read_series
 
 _PAGE = 1000
 _Run = Annotated[
@@ -121,7 +121,7 @@ def _history(
         with ports.read_model.reading() as connection:
             run = _run(connection, run_id)
             if key is not None:
-                points = metric_points(connection, run.run_id, key).points()
+                points = read_series(connection, run.run_id, key).points(key)
         if key is None:
             changes = history_of(ports.log, ports.read_model, run.run_id)
     if key is None:

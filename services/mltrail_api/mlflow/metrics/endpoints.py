@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from mltrail_api.mlflow.endpoint import Answer, Caller, seen_answer
-from mltrail_api.mlflow.metrics.queries import between, by_time, metric_points, page, sampled
+from mltrail_api.mlflow.metrics.queries import by_time, page, sampled
 from mltrail_api.mlflow.metrics.requests import GetHistory, GetHistoryBulk, GetHistoryBulkInterval
 from mltrail_api.services import Services
 from mltrail_api.visibility import RUN_BOUND_S, Freshness, freshness_of
 from mltrail_core.errors import Invalid
 from mltrail_core.ids import CONTROL, partition_of
-from mltrail_core.metric_block import MetricBlock
+from mltrail_core.series import Series, Window, read_series
 
 MAX_RUNS = 100
 MAX_RESULTS_PER_RUN = 2500
@@ -32,9 +32,9 @@ async def get_history(services: Services, request: GetHistory, caller: Caller) -
     start = offset_of_token(request.page_token)
 
     def query(connection: Connection) -> tuple[list[dict[str, object]], int]:
-        points = by_time(metric_points(connection, request.run_id, request.metric_key))
+        points = by_time(read_series(connection, request.run_id, request.metric_key))
         count = len(points) if request.max_results is None else request.max_results
-        return _as_json(page(points, start, count)), len(points)
+        return _as_json(page(points, start, count), request.metric_key), len(points)
 
     seen = await services.visibility.read(query, caller.asks_for(freshness_of(request.run_id)))
     metrics, total = seen.value
@@ -54,8 +54,8 @@ async def get_history_bulk(services: Services, request: GetHistoryBulk, caller: 
     def query(connection: Connection) -> list[dict[str, object]]:
         metrics: list[dict[str, object]] = []
         for run_id in sorted(set(request.run_id)):
-            points = by_time(metric_points(connection, run_id, request.metric_key))
-            metrics += _as_json(page(points, 0, count - len(metrics)), run_id)
+            points = by_time(read_series(connection, run_id, request.metric_key))
+            metrics += _as_json(page(points, 0, count - len(metrics)), request.metric_key, run_id)
         return metrics
 
     seen = await services.visibility.read(query, caller.asks_for(_freshness(request.run_id)))
@@ -78,10 +78,8 @@ async def get_history_bulk_interval(services: Services, request: GetHistoryBulkI
     def query(connection: Connection) -> list[dict[str, object]]:
         metrics: list[dict[str, object]] = []
         for run_id in request.run_ids:
-            points = metric_points(connection, run_id, request.metric_key)
-            if first_step is not None and last_step is not None:
-                points = between(points, first_step, last_step)
-            metrics += _as_json(sampled(points, request.max_results), run_id)
+            points = read_series(connection, run_id, request.metric_key, Window(first_step, last_step))
+            metrics += _as_json(sampled(points, request.max_results), request.metric_key, run_id)
         return metrics
 
     seen = await services.visibility.read(query, caller.asks_for(_freshness(request.run_ids)))
@@ -110,10 +108,9 @@ def offset_of_token(token: str) -> int:
     return offset
 
 
-def _as_json(points: MetricBlock, run_id: str | None = None) -> list[dict[str, object]]:
+def _as_json(points: Series, key: str, run_id: str | None = None) -> list[dict[str, object]]:
     columns = (points.values.tolist(), (points.times_us // 1000).tolist(), points.steps.tolist())
     more = {} if run_id is None else {"run_id": run_id}
-    key = points.keys[0] if points.keys else ""
     return [
         {"key": key, "value": value, "timestamp": time_ms, "step": step, **more}
         for value, time_ms, step in zip(*columns, strict=True)
