@@ -16,6 +16,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from mltrail_api.attendance import Attendance
 from mltrail_api.edge import Edge
 from mltrail_api.identity.gate import Gate
+from mltrail_api.identity.hosts import Hosts
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
 from mltrail_api.mlflow.openapi import with_protocol
 from mltrail_api.mlflow.protocol import MlflowProtocol
@@ -54,13 +55,16 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(services: Services, *, pages: APIRouter | None = None, requires_token: bool = False) -> FastAPI:
+def create_app(
+    services: Services, *, pages: APIRouter | None = None, requires_token: bool = False, hosts: Hosts | None = None
+) -> FastAPI:
     """Return the application on `services`, which it closes when it stops.
 
     Args:
         services: what the endpoints work on.
         pages: what is served to browsers, at `/`.
         requires_token: whether everything but /health and /version is for callers with an API token only.
+        hosts: the names under which callers without a token are answered; by default those of this machine.
     """
 
     @asynccontextmanager
@@ -71,7 +75,7 @@ def create_app(services: Services, *, pages: APIRouter | None = None, requires_t
         attendance.close()
         services.close()
 
-    app = Application(services, Gate(services.tokens, requires_token=requires_token), lifespan)
+    app = Application(services, Gate(services.tokens, requires_token=requires_token, hosts=hosts), lifespan)
     app.state.services = services
     app.add_exception_handler(MltrailError, _our_error)
     app.add_exception_handler(HTTPException, _http_error)

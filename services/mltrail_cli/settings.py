@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     """None: 5000, or the next free one. 0: any free one."""
     public_url: str | None = None
     """What trainers reach the server by, when it is not its host and port: behind a proxy or in a container."""
+    allowed_hosts: str | None = None
+    """Names that callers without a token may know the server by, with commas between them; `*` stands for anything.
+    None: its local names where it is reached at an address of this machine, any elsewhere."""
     role: Role = "all"
     workers: int = Field(default=1, ge=1, le=256)
     stages: str | None = None
@@ -83,6 +86,11 @@ class Settings(BaseSettings):
     def all_stages(self) -> tuple[str, ...]:
         """MLflow's four stages and the configured ones."""
         return stages_with(self.stages)
+
+    @property
+    def all_allowed_hosts(self) -> tuple[str, ...] | None:
+        """The setting `allowed_hosts`, name by name."""
+        return None if self.allowed_hosts is None else _split(self.allowed_hosts)
 
     @property
     def abandoned_after_s(self) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import Scope
 
 from mltrail_api.identity.credentials import shown_token
+from mltrail_api.identity.hosts import Hosts
 from mltrail_api.identity.identity import MISSING_TOKEN, keep_identity
 from mltrail_api.identity.verifier import TokenVerifier
 from mltrail_core.errors import Forbidden, Unauthenticated
@@ -17,8 +18,9 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 class Gate:
     """Lets requests through, with the identity of their sender in the scope."""
 
-    def __init__(self, verifier: TokenVerifier, *, requires_token: bool) -> None:
+    def __init__(self, verifier: TokenVerifier, *, requires_token: bool, hosts: Hosts | None = None) -> None:
         self._verifier = verifier
+        self._hosts = hosts or Hosts()
         self._requires_token = requires_token
 
     async def admit(self, scope: Scope) -> None:
@@ -30,7 +32,7 @@ class Gate:
         Raises:
             Unauthenticated: no token was shown and one is required, or the one that was shown is not valid.
             Forbidden: a page of another site made a browser send this, with its user's token or to a server that asks
-                for none and may be reachable for that user alone.
+                for none and may be reachable for that user alone; or the request names a host that this server is not.
             Unavailable: tokens can't be looked up.
         """
         if scope["path"] in OPEN_PATHS:
@@ -39,6 +41,7 @@ class Gate:
         if shown is None:
             if self._requires_token:
                 raise Unauthenticated(MISSING_TOKEN)
+            self._hosts.refuse_unknown(scope)
             _refuse_other_sites(scope)
             return
         identity = await self._verifier.identity_of(shown.text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import FastAPI
 
 from mltrail_api.app import create_app
+from mltrail_api.identity.hosts import Hosts
 from mltrail_api.pages.endpoints import router
 from mltrail_api.services import compose
 from mltrail_cli.composition import Ports
@@ -22,4 +25,9 @@ def application(ports: Ports, settings: Settings) -> FastAPI:
         webhook_secrets=settings.webhook_secrets_file,
         webhook_targets=settings.webhook_targets,
     )
-    return create_app(services, pages=router, requires_token=settings.require_auth)
+    return create_app(services, pages=router, requires_token=settings.require_auth, hosts=_hosts(settings))
+
+
+def _hosts(settings: Settings) -> Hosts:
+    public_name = None if settings.public_url is None else urlsplit(settings.public_url).hostname
+    return Hosts(settings.all_allowed_hosts, public_name)

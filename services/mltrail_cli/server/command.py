@@ -45,6 +45,12 @@ def _server(
     ] = None,
     role: Annotated[str | None, typer.Option("--role", help="all, api, projector or jobs; all by default.")] = None,
     workers: _Workers = None,
+    allowed_hosts: Annotated[
+        str | None,
+        typer.Option(
+            "--allowed-hosts", help="Names it is called by where no token is shown: tracker.lan,*.example.org"
+        ),
+    ] = None,
     require_auth: _RequireAuth = None,
     stages: Annotated[
         str | None, typer.Option("--stages", help="Stages of model versions beside MLflow's: Canary,Shadow")
@@ -89,6 +95,7 @@ def _server(
             artifacts_client_url=artifacts_client_url,
             role=role,
             workers=workers,
+            allowed_hosts=allowed_hosts,
             require_auth=require_auth,
             stages=stages,
             lost_after_s=lost_after_s,
