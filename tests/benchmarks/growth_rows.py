@@ -29,9 +29,11 @@ from tests.benchmarks.results import Result, check
 from tests.benchmarks.shapes import Sizes
 
 _MLFLOW = "/api/2.0/mlflow"
-_RUNS, _POINTS, _KEYS = "901", "902", "903"
-"""The experiments of the three parts."""
+_RUNS, _POINTS, _KEYS, _WIDE_RUNS = "901", "902", "903", "904"
+"""The experiments of the parts."""
 _SHAPE = RunShape(metrics=40, params=20)
+_WIDE_SHAPE = RunShape(metrics=1500, params=150, tags=50, steps=20)
+"""Of FastTrackML's reference data, which has 75,000 such runs."""
 _PAGE = 50
 
 
@@ -69,11 +71,12 @@ def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
     if peer.native is None:
         return
     with _filling(peer.native) as writer:
-        for experiment_id in (_RUNS, _POINTS, _KEYS):
+        for experiment_id in (_RUNS, _POINTS, _KEYS, _WIDE_RUNS):
             create_experiment(writer, experiment_id, f"growth {experiment_id}")
     with httpx.Client(base_url=peer.url, timeout=120) as client:
         server = _Server(peer, client, sizes.growth_times)
-        yield from _runs(server, peer.native, _doubled(sizes.growth_runs, sizes))
+        yield from _runs(server, peer.native, _RUNS, _SHAPE, _doubled(sizes.growth_runs, sizes))
+        yield from _runs(server, peer.native, _WIDE_RUNS, _WIDE_SHAPE, _doubled(sizes.growth_wide_runs, sizes))
         yield from _points(server, peer.native, _doubled(sizes.growth_points, sizes))
         yield from _keys(server, peer.native, _doubled(sizes.growth_keys, sizes))
 
@@ -90,22 +93,24 @@ def _filling(places: NativePlaces) -> Iterator[Writer]:
     wait_until_projected(places.log_url, places.store_url)
 
 
-def _runs(server: _Server, places: NativePlaces, totals: Sequence[int]) -> Iterator[Result]:
-    of = f"runs from {totals[0]:,} on: "
+def _runs(
+    server: _Server, places: NativePlaces, experiment_id: str, shape: RunShape, totals: Sequence[int]
+) -> Iterator[Result]:
+    of = f"runs of {shape.metrics:,} metrics from {totals[0]:,} on: "
     done = 0
     for size, total in enumerate(totals):
         begun = time.perf_counter()
         with _filling(places) as writer:
-            create_runs(writer, _RUNS, range(done, total), _SHAPE)
+            create_runs(writer, experiment_id, range(done, total), shape)
         filled_ms = (time.perf_counter() - begun) / (total - done) * 1000
         done = total
         yield Result(f"{of}append and project a run", f"{1 << size}×", filled_ms, "ms")
-        yield from _of_runs(server, of, size, total)
+        yield from _of_runs(server, experiment_id, of, size, total)
 
 
-def _of_runs(server: _Server, of: str, size: int, total: int) -> Iterator[Result]:
-    middle = run_id_of(_RUNS, total // 2)
-    page = {"experiment_ids": [_RUNS], "max_results": _PAGE}
+def _of_runs(server: _Server, experiment_id: str, of: str, size: int, total: int) -> Iterator[Result]:
+    middle = run_id_of(experiment_id, total // 2)
+    page = {"experiment_ids": [experiment_id], "max_results": _PAGE}
     found = server.post(f"{_MLFLOW}/runs/search", page)
     is_right = min(_PAGE, total) <= len(found["runs"]) <= _PAGE  # `create a run` adds some
     check(is_right, server.peer.name, f"{len(found['runs'])} runs on the first page")
@@ -125,7 +130,7 @@ def _of_runs(server: _Server, of: str, size: int, total: int) -> Iterator[Result
             yield server.timed(f"{of}last page {name}", size, search)
     yield server.timed(f"{of}get a run", size, lambda: server.get(f"{_MLFLOW}/runs/get", run_id=middle))
     yield _log_metric(server, of, size, middle)
-    yield server.timed(f"{of}create a run", size, lambda: _create_run(server))
+    yield server.timed(f"{of}create a run", size, lambda: _create_run(server, experiment_id))
 
 
 def _token_near_the_end(server: _Server, body: dict[str, object], runs_a_page: int) -> str | None:
@@ -140,8 +145,8 @@ def _token_near_the_end(server: _Server, body: dict[str, object], runs_a_page: i
         token = found["next_page_token"]
 
 
-def _create_run(server: _Server) -> None:
-    server.post(f"{_MLFLOW}/runs/create", {"experiment_id": _RUNS, "start_time": 1_700_000_000_000})
+def _create_run(server: _Server, experiment_id: str) -> None:
+    server.post(f"{_MLFLOW}/runs/create", {"experiment_id": experiment_id, "start_time": 1_700_000_000_000})
 
 
 def _points(server: _Server, places: NativePlaces, totals: Sequence[int]) -> Iterator[Result]:

@@ -31,8 +31,7 @@ from mltrail_core.record import Actor, Record, freeze_record
 
 _ACTOR = Actor("benchmark", "claimed")
 _START_US = 1_700_000_000_000_000
-_RECORDS_AT_ONCE = 500
-"""About 5 MB of runs with 100 metrics and 50 params."""
+_BYTES_AT_ONCE = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,16 @@ class Writer:
         self._producer = new_producer_id()
         self._sequences: Counter[Partition] = Counter()
         self._waiting: list[NewRecord] = []
+        self._waiting_bytes = 0
 
     def add(self, partition: Partition, events: Sequence[Event]) -> None:
         """Append a record of these events with the next ones; `flush` sends the last."""
         self._sequences[partition] += 1
         record = Record(partition, self._producer, self._sequences[partition], _ACTOR, tuple(events))
-        self._waiting.append(NewRecord(partition, freeze_record(record)))
-        if len(self._waiting) >= _RECORDS_AT_ONCE:
+        frozen = freeze_record(record)
+        self._waiting.append(NewRecord(partition, frozen))
+        self._waiting_bytes += len(frozen)
+        if self._waiting_bytes >= _BYTES_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
@@ -67,6 +69,7 @@ class Writer:
         if self._waiting:
             self._log.append(self._waiting)
             self._waiting.clear()
+            self._waiting_bytes = 0
 
 
 @contextlib.contextmanager

@@ -30,9 +30,16 @@ class Sizes:
     starts: int = 3
     doublings: int = 4
     growth_runs: int = 1000
+    growth_wide_runs: int = 50
     growth_points: int = 62_500
     growth_keys: int = 500
     growth_times: int = 20
+    sdk_calls: int = 1_000_000
+    sdk_peer_calls: int = 2_000
+    sdk_calls_points: int = 2_000_000
+    sdk_series_points: int = 8_000_000
+    sdk_lag_points: int = 5_000_000
+    is_quick: bool = False
 
     @property
     def small_page(self) -> int:
@@ -54,9 +61,16 @@ QUICK = Sizes(
     starts=1,
     doublings=1,
     growth_runs=12,
+    growth_wide_runs=2,
     growth_points=300,
     growth_keys=10,
     growth_times=1,
+    sdk_calls=2_000,
+    sdk_peer_calls=40,
+    sdk_calls_points=800,
+    sdk_series_points=80_000,
+    sdk_lag_points=2_000,
+    is_quick=True,
 )
 
 
