@@ -10,6 +10,7 @@ from mltrail_api.begun import Begun
 from mltrail_api.identity.verifier import TokenVerifier
 from mltrail_api.mlflow.runs.states import RunStates
 from mltrail_api.search.experiment_view import ExperimentView
+from mltrail_api.series.export import Exports
 from mltrail_api.visibility import Visibility
 from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.liveness import Liveness
@@ -34,6 +35,7 @@ class Services:
     run_states: RunStates
     begun_experiments: Begun[ExperimentView]
     tokens: TokenVerifier
+    exports: Exports
     version: str
     stages: tuple[str, ...] = STOCK_STAGES
     """What versions of registered models may be brought to."""
@@ -69,6 +71,7 @@ def compose(
         run_states=RunStates(visibility),
         begun_experiments=Begun(),
         tokens=TokenVerifier(log, read_model, visibility),
+        exports=Exports(read_model, visibility),
         version=mltrail_version(),
         stages=stages,
         webhook_secrets=WebhookSecrets(webhook_secrets),

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from mltrail_api.identity import endpoints as identity
-from mltrail_api.v1 import blobs, delivery, heartbeats, outcome, records, registry, webhooks
+from mltrail_api.v1 import blobs, delivery, heartbeats, outcome, records, registry, series, series_keys, webhooks
 
 
 class Problem(BaseModel):
@@ -26,5 +26,5 @@ router = APIRouter(
         503: {"model": Problem, "description": "Try again. See `Retry-After`."},
     },
 )
-for part in (records, blobs, delivery, heartbeats, outcome, identity, registry, webhooks):
+for part in (records, blobs, delivery, heartbeats, outcome, identity, registry, webhooks, series_keys, series):
     router.include_router(part.router)

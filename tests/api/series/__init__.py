@@ -1,0 +1,1 @@
+"""Series over HTTP, and the pure parts behind them."""
