@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.benchmarks import client_rows, growth_rows, http_rows, native_rows, start_rows
+from tests.benchmarks import client_rows, growth_rows, http_rows, native_rows, sdk_rows, start_rows
 from tests.benchmarks.load import driver
 from tests.benchmarks.peers import PEERS, Blueprint
 from tests.benchmarks.results import Result, table
 from tests.benchmarks.shapes import FULL, QUICK, RUN_METRICS, RUN_PARAMS, RUN_TAGS, Sizes
 
-START, GROWTH = "start", "growth"
+START, GROWTH, SDK = "start", "growth", "sdk"
 ROWS = {
     "client": client_rows.measure,
     "http": http_rows.measure,
@@ -41,15 +41,20 @@ def main(arguments: Sequence[str]) -> None:
     if options.runs is not None:
         sizes = replace(sizes, runs=options.runs)
     print(_heading(sizes))
-    families = options.rows or (*ROWS, START)
+    families = options.rows or (*ROWS, START, SDK)
     results: dict[str, list[Result]] = defaultdict(list)
-    for peer in options.peers or (["folder", "canned"] if options.quick else list(PEERS)):
+    peers = options.peers or (["folder", "canned"] if options.quick else list(PEERS))
+    for peer in peers if set(families) != {SDK} else []:
         with PEERS[peer]() as blueprint:
             print(f"- {blueprint.name}: acknowledges after {blueprint.ack}", flush=True)
             for family, result in _measured(families, blueprint, sizes):
                 # The columns of growth are sizes, so each peer has a table of its own.
                 results[f"{family}: {blueprint.name}" if family == GROWTH else family].append(result)
                 print(f"    {result.row}: {result.value:.4g} {result.unit}", file=sys.stderr, flush=True)
+    if SDK in families:
+        for result in sdk_rows.measure(sizes, options.clients or sdk_rows.COLUMNS):
+            results[SDK].append(result)
+            print(f"    {result.peer}: {result.row}: {result.value:.4g} {result.unit}", file=sys.stderr, flush=True)
     for family, found in results.items():
         print(f"\n### {family}\n\n{table(found)}")
 
@@ -58,7 +63,7 @@ def _measured(families: Sequence[str], blueprint: Blueprint, sizes: Sizes) -> It
     """Give the rows of one peer: those of starting on data that is empty still, then the others on one server."""
     if START in families:
         yield from ((START, result) for result in start_rows.measure(blueprint, sizes.starts))
-    others = [family for family in families if family != START]
+    others = [family for family in families if family not in (START, SDK)]
     if others:
         with blueprint.running() as peer:
             for family in others:
@@ -84,8 +89,11 @@ def _processor() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROWS", choices=[[], *ROWS, START], help="families; all by default")
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROWS", choices=[[], *ROWS, START, SDK], help="families; all by default"
+    )
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), help="all by default")
+    parser.add_argument("--clients", nargs="+", choices=sdk_rows.COLUMNS, help="of the rows of the SDK; all by default")
     parser.add_argument("--quick", action="store_true", help="check that it runs and that answers are right")
     parser.add_argument("--runs", type=int, help="runs that are created and searched")
     parser.add_argument("--native-s", type=float, help="seconds of each native row")

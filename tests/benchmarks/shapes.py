@@ -39,6 +39,7 @@ class Sizes:
     sdk_calls_points: int = 2_000_000
     sdk_series_points: int = 8_000_000
     sdk_lag_points: int = 5_000_000
+    sdk_processes: int = 8
     is_quick: bool = False
 
     @property
@@ -67,9 +68,10 @@ QUICK = Sizes(
     growth_times=1,
     sdk_calls=2_000,
     sdk_peer_calls=40,
-    sdk_calls_points=800,
-    sdk_series_points=80_000,
+    sdk_calls_points=200,
+    sdk_series_points=20_000,
     sdk_lag_points=2_000,
+    sdk_processes=2,
     is_quick=True,
 )
 
