@@ -10,8 +10,31 @@ from collections.abc import Iterator
 import pytest
 import redis
 import structlog
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
-from tests import servers
+from tests import preloaded, servers
+
+WITH_STOCK_MLFLOW = (
+    "tests/acceptance/test_tutorial.py",
+    "tests/api/test_endpoints_listed.py",
+    "tests/cli/test_import.py",
+    "tests/compat/test_equal_answers.py",
+)
+"""Files that are run in one process, so that MLflow and its server are started once for all of them."""
+
+
+class FilesTogether(LoadFileScheduling):
+    """One process for each file, and one for those that share what is dear."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return WITH_STOCK_MLFLOW[0] if file in WITH_STOCK_MLFLOW else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether | None:
+    """Give whole files to the processes; None where the command line wants it otherwise."""
+    return FilesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -31,6 +54,13 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def plain_log_lines() -> None:
     """Print tracebacks plainly: structlog's own default draws every local, which takes seconds for a deep one."""
     structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded_parents() -> Iterator[None]:
+    """End the processes that others were forked from."""
+    yield
+    preloaded.end_parents()
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +86,7 @@ def s3_server() -> Iterator[servers.S3Server]:
 
 @pytest.fixture(scope="session")
 def mlflow_server() -> Iterator[servers.MlflowServer]:
-    """A running stock MLflow; takes 40 s to start, so few files ask for it."""
+    """A running stock MLflow; files that ask for it stand in `WITH_STOCK_MLFLOW`."""
     with servers.mlflow_server() as server:
         yield server
 

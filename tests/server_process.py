@@ -16,6 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests import preloaded
+
 STOP_TIMEOUT_S = 10.0
 ORPHANS_TIMEOUT_S = 2.0
 POLL_S = 0.02
@@ -54,7 +56,7 @@ class Server(ABC):
         self.stop_signal = signal.SIGTERM
         self._run_as: pwd.struct_passwd | None = None
         self._env = {**os.environ, **(env or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | preloaded.Process | None = None
 
     @abstractmethod
     def argv(self) -> list[str]:
@@ -63,6 +65,11 @@ class Server(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Return whether the server serves requests now."""
+
+    @property
+    def kind(self) -> preloaded.Kind | None:
+        """What the process is forked from, when `argv()` is a `python -m …` whose imports are known."""
+        return None
 
     @property
     def pid(self) -> int:
@@ -122,7 +129,15 @@ class Server(ABC):
         return self.log_path.read_bytes()[-last_bytes:].decode(errors="replace")
 
     def _spawn(self) -> None:
+        kind = self.kind
         with self.log_path.open("ab") as log:
+            if kind is not None:
+                words = self.argv()
+                self._process = preloaded.start(
+                    kind, words[words.index("-m") + 1 :], folder=self.folder, env=self._env,
+                    stdout=log.fileno(), stderr=log.fileno(), is_leader=True,
+                )  # fmt: skip
+                return
             self._process = subprocess.Popen(
                 self.argv(),
                 cwd=self.folder,

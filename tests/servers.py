@@ -29,6 +29,7 @@ from psycopg import sql
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests import preloaded
 from tests.server_process import POLL_S, Server, ServerFailed, free_port
 
 __all__ = [
@@ -215,23 +216,39 @@ class S3Server(Server):
 
 
 class MlflowServer(Server):
-    """The stock MLflow server: SQLite, artifacts through the server, one worker, no job runners."""
+    """The stock MLflow server: SQLite, artifacts through the server, one worker, no job runners.
+
+    It is the process that `mlflow server` starts, in the environment that this gives it: the command itself would only
+    import MLflow once more.
+    """
 
     def __init__(self, folder: Path, port: int | None) -> None:
-        # Its job runners are seven more processes, and no part of the tracking protocol.
+        store = f"sqlite:///{folder / 'mlflow.db'}"
         super().__init__(
-            folder, port, env={"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+            folder,
+            port,
+            env={
+                "_MLFLOW_SERVER_FILE_STORE": store,
+                "_MLFLOW_SERVER_REGISTRY_STORE": store,
+                "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+                "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "artifacts"),
+                "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                # Its job runners are seven more processes, and no part of the tracking protocol.
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
         )
         self.url = f"http://127.0.0.1:{self.port}"
         self.start_timeout_s = 120.0
 
+    @property
+    def kind(self) -> preloaded.Kind:
+        return preloaded.MLFLOW
+
     def argv(self) -> list[str]:
         """Return the command line."""
-        return [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}",
-            "--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts"),
-        ]  # fmt: skip
+        place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        return [sys.executable, "-m", "uvicorn", *place, "mlflow.server.fastapi_app:app"]
 
     def answers(self) -> bool:
         """Return whether /health is served."""
@@ -266,7 +283,7 @@ def s3(folder: Path | None = None, *, port: int | None = None) -> Iterator[S3Ser
 
 @contextlib.contextmanager
 def mlflow_server(folder: Path | None = None, *, port: int | None = None) -> Iterator[MlflowServer]:
-    """Yield a running stock MLflow server on `folder` (None: a temporary one); takes up to a minute."""
+    """Yield a running stock MLflow server on `folder` (None: a temporary one); takes some ten seconds."""
     with _folder(folder, "mlflow") as place, _running(MlflowServer(place, port)) as server:
         yield server
 

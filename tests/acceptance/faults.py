@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from mltrail_core.log import EventLog
 from mltrail_core.metric_block import block_of_bytes, concatenate
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
+from tests import preloaded
 from tests.acceptance.stack import Stack, projected, wait_for
 from tests.acceptance.trainer import KEYS, value_of
 
@@ -31,23 +34,31 @@ ARRIVAL_TIMEOUT_S = 120.0
 STEPS = POINTS // len(KEYS) // ROUNDS * ROUNDS
 
 
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """A running training; what it says goes to files, so that nobody has to read for it to go on."""
+
+    process: preloaded.Process
+    out: IO[str]
+    err: IO[str]
+
+
 @contextlib.contextmanager
-def training(uri: str) -> Iterator[list[subprocess.Popen[str]]]:
+def training(uri: str) -> Iterator[list[Trainer]]:
     """Start the trainers; end those that still run when the test fails."""
-    command = [sys.executable, "-m", "tests.acceptance.trainer", uri]
-    trainers = [
-        subprocess.Popen(
-            [*command, str(number), str(POINTS), str(ROUNDS)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for number in range(TRAINERS)
-    ]
-    try:
+    trainers = []
+    with contextlib.ExitStack() as running:
+        for number in range(TRAINERS):
+            out = running.enter_context(tempfile.TemporaryFile("w+"))
+            err = running.enter_context(tempfile.TemporaryFile("w+"))
+            words = ["tests.acceptance.trainer", uri, str(number), str(POINTS), str(ROUNDS)]
+            process = preloaded.start(
+                preloaded.MLTRAIL, words, folder=Path.cwd(), env=os.environ, stdout=out.fileno(), stderr=err.fileno()
+            )
+            running.callback(process.wait)
+            running.callback(process.kill)
+            trainers.append(Trainer(process, out, err))
         yield trainers
-    finally:
-        for trainer in trainers:
-            if trainer.poll() is None:
-                trainer.kill()
-            trainer.communicate()
 
 
 def disturb(fault: Callable[[], None], times: int) -> None:
@@ -57,19 +68,21 @@ def disturb(fault: Callable[[], None], times: int) -> None:
         fault()
 
 
-def is_idle(trainers: list[subprocess.Popen[str]], log: EventLog, read_model: ReadModel) -> bool:
+def is_idle(trainers: list[Trainer], log: EventLog, read_model: ReadModel) -> bool:
     """Return whether nothing is left to do: everybody has trained, everything is projected."""
-    has_trained = all(trainer.poll() is not None for trainer in trainers)
+    has_trained = all(trainer.process.poll() is not None for trainer in trainers)
     return has_trained and projected(read_model) == sum(log.heads().values())
 
 
-def run_ids(trainers: list[subprocess.Popen[str]]) -> list[str]:
+def run_ids(trainers: list[Trainer]) -> list[str]:
     """Wait for all trainers, and return the ids of their runs, in the order of their names."""
     ids = []
     for trainer in trainers:
-        output, errors = trainer.communicate(timeout=300)
-        assert trainer.returncode == 0, f"a trainer ended with {trainer.returncode}:\n{errors}"
-        ids.append(output.split()[-1])
+        status = trainer.process.wait(300)
+        trainer.out.seek(0)
+        trainer.err.seek(0)
+        assert status == 0, f"a trainer ended with {status}:\n{trainer.err.read()}"
+        ids.append(trainer.out.read().split()[-1])
     return ids
 
 

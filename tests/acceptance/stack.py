@@ -19,7 +19,7 @@ from sqlalchemy import select
 from mltrail_core.log import EventLog, open_log
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel, open_read_model
-from tests import servers
+from tests import preloaded, servers
 from tests.server_process import Server
 
 COMMAND = (sys.executable, "-m", "mltrail_cli")
@@ -38,6 +38,10 @@ class MltrailServer(Server):
     def url(self) -> str:
         """The address of the API."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def kind(self) -> preloaded.Kind:
+        return preloaded.MLTRAIL
 
     def argv(self) -> list[str]:
         return [*COMMAND, "server", "--role", self._role, "--port", str(self.port), *self._options]
@@ -78,13 +82,9 @@ class Stack:
 
     def run(self, *arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run another `mltrail` command on the same installation."""
-        return subprocess.run(
-            [*COMMAND, *arguments, *self.options],
-            env={**os.environ, **self.env},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+        words = ["mltrail_cli", *arguments, *self.options]
+        return preloaded.run(
+            preloaded.MLTRAIL, words, folder=Path.cwd(), env={**os.environ, **self.env}, timeout_s=timeout_s
         )
 
     def json(self, *arguments: str) -> dict[str, object]:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests import preloaded, servers
 from tests.acceptance.stack import StackOf
 
 
-def run_tutorial(uri: str) -> dict[str, object]:
+def run_tutorial(uri: str, folder: Path) -> dict[str, object]:
     """Run the script in a process of its own, and return what it saw."""
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", "USER": "ann"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.acceptance.tutorial", uri],
-        env={**os.environ, **quiet},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+    done = preloaded.run(
+        preloaded.MLFLOW, ["tests.acceptance.tutorial", uri], folder=folder, env={**os.environ, **quiet}, timeout_s=240
     )
     assert done.returncode == 0, f"the tutorial failed against {uri}:\n{done.stderr[-4000:]}"
     seen: dict[str, object] = json.loads(done.stdout[done.stdout.index("{") :])
@@ -30,12 +24,14 @@ def run_tutorial(uri: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def seen_on_mlflow(mlflow_server: servers.MlflowServer) -> dict[str, object]:
-    return run_tutorial(mlflow_server.url)
+def seen_on_mlflow(mlflow_server: servers.MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    return run_tutorial(mlflow_server.url, tmp_path_factory.mktemp("tutorial"))
 
 
 @pytest.mark.parametrize("kind", ["folder", "services"])
-def test_tutorial_sees_the_same_as_on_mlflow(kind: str, a_stack: StackOf, seen_on_mlflow: dict[str, object]) -> None:
+def test_tutorial_sees_the_same_as_on_mlflow(
+    kind: str, a_stack: StackOf, seen_on_mlflow: dict[str, object], tmp_path: Path
+) -> None:
     with a_stack(kind) as stack:
-        assert run_tutorial(stack.uri) == seen_on_mlflow
+        assert run_tutorial(stack.uri, tmp_path) == seen_on_mlflow
         assert stack.json("rebuild")["is_equal"] is True

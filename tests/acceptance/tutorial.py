@@ -70,7 +70,11 @@ def tutorial(uri: str) -> dict[str, object]:
         mlflow.log_artifact(str(file), artifact_path="deep/er")
         mlflow.log_text("text", "texts/a.txt")
         mlflow.log_dict({"a": [1, 2]}, "dicts/a.json")
-        mlflow.sklearn.log_model(model, name="model", registered_model_name=MODEL_NAME, input_example=data[:2])
+        # Named, because finding out what a model imports starts a Python that loads it, and never talks to the server.
+        needs = ["scikit-learn"]
+        mlflow.sklearn.log_model(
+            model, name="model", registered_model_name=MODEL_NAME, input_example=data[:2], pip_requirements=needs
+        )
         refused = told(lambda: mlflow.log_param("C", 0.7))
     with mlflow.start_run(run_name="second", nested=False) as second:
         mlflow.log_metric("loss", 0.01, step=0)

@@ -6,20 +6,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from dataclasses import dataclass
 
-_ASK = """
-import json, sys
-from mlflow.server import app
-from mlflow.server.fastapi_app import create_fastapi_app
-native = create_fastapi_app(app).openapi()["paths"]
-rows = [(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods]
-rows += [(method.upper(), path) for path, methods in native.items() for method in methods]
-json.dump(rows, sys.stdout)
-"""
+from tests import preloaded
+
 _PREFIX = re.compile(r"^/(ajax-api|api)/")
 _PARAMETER = re.compile(r"<(?:\w+:)?\w+>|\{\w+(?::\w+)?\}")
 _PAGES = ("/", "/static-files/{}", "/build/{}")
@@ -48,13 +39,12 @@ def same_form(path: str) -> str:
 
 def stock_routes() -> list[StockRoute]:
     """Return every endpoint of the installed MLflow's server, sorted by path."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _ASK],
+    done = preloaded.run(
+        preloaded.MLFLOW,
+        ["tests.api.mlflow_routes"],
+        folder=preloaded.ROOT,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
+        timeout_s=240,
     )
     assert done.returncode == 0, done.stderr
     prefixes_of = defaultdict[tuple[str, str], set[str]](set)
@@ -65,3 +55,18 @@ def stock_routes() -> list[StockRoute]:
         found = _PREFIX.match(path)
         prefixes_of[method, path[found.end() :] if found else path] |= {found[1]} if found else set()
     return sorted(StockRoute(path, method, tuple(sorted(prefixes))) for (method, path), prefixes in prefixes_of.items())
+
+
+def _print_routes() -> None:
+    """Print method and path of every route, as JSON."""
+    from mlflow.server import app
+    from mlflow.server.fastapi_app import create_fastapi_app
+
+    native = create_fastapi_app(app).openapi()["paths"]
+    rows = [(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or ()]
+    rows += [(method.upper(), path) for path, methods in native.items() for method in methods]
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    _print_routes()

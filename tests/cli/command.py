@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import os
-import subprocess
 import sys
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from unittest import mock
 import structlog
 
 from mltrail_cli.__main__ import main
+from tests import preloaded
 from tests.servers import free_port
 
 TIMEOUT_S = 120.0
@@ -71,15 +71,12 @@ def mltrail(*words: str | Path, cwd: Path | None = None, **more: str) -> Ended:
 
 def mltrail_process(*words: str | Path, cwd: Path | None = None, timeout_s: float = TIMEOUT_S, **more: str) -> Ended:
     """Return the command once its process has ended."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mltrail_cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        cwd=cwd,
+    done = preloaded.run(
+        preloaded.MLTRAIL,
+        ["mltrail_cli", *map(str, words)],
+        folder=cwd or Path.cwd(),
         env=environment(**more),
+        timeout_s=timeout_s,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -117,13 +114,13 @@ class ServerCommand:
         self._out, self._err = folder / "out.txt", folder / "err.txt"
         self.started = time.monotonic()
         with self._out.open("w") as out, self._err.open("w") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mltrail_cli", *map(str, words)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd=folder,
+            self.process = preloaded.start(
+                preloaded.MLTRAIL,
+                ["mltrail_cli", *map(str, words)],
+                folder=folder,
                 env=environment(**more),
+                stdout=out.fileno(),
+                stderr=err.fileno(),
             )
 
     @property

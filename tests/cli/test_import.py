@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.cli.command import Ended, environment, mltrail, server
 from tests.cli.trained import TrainedFolder
 
@@ -31,11 +32,13 @@ class Store:
 
 
 def script(name: str, *words: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", f"tests.cli.{name}", *words],
-        capture_output=True, text=True, timeout=280, check=False, cwd=cwd,
-        env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
-    )  # fmt: skip
+    done = preloaded.run(
+        preloaded.MLFLOW,
+        [f"tests.cli.{name}", *words],
+        folder=cwd,
+        env=environment(PYTHONWARNINGS="ignore"),
+        timeout_s=280,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -32,6 +32,7 @@ from mltrail_core.readmodel.tables import artifacts, metric_summaries, params, r
 from tests import servers
 from tests.integration import compose_file
 from tests.integration.compose_file import ROOT, Service, VariableMissing, copied, dockerfile, image_command
+from tests.integration.linked_packages import link_requirements
 
 PORTS = {"valkey": 6379, "postgres": 5432, "s3": 3900, "api": 5000}
 """What each service listens on inside its container; every URL in the file has to name one of these."""
@@ -191,7 +192,10 @@ def _garage() -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of a fresh virtual environment, made by the RUN lines of the build stage on what it copies."""
+    """The `bin` of a fresh virtual environment, made by the RUN lines of the build stage on what it copies.
+
+    It has the packages that a server needs from the beginning, as links to ours, and none of those for development.
+    """
     source, place = tmp_path_factory.mktemp("src"), tmp_path_factory.mktemp("opt") / "mltrail"
     build = dockerfile()["build"]
     for names, destination in copied(build):
@@ -209,6 +213,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["/bin/sh", "-c", command], cwd=source, env={**clean, "PATH": path}, capture_output=True, text=True
         )
         assert done.returncode == 0, f"RUN {line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        if "-m venv" in line:
+            link_requirements("mltrail[server]", place)
     return place / "bin"
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mltrail._settings import DEFAULT_FLUSH_INTERVAL_S
+from tests import preloaded
 from tests.acceptance.fault_rounds.journal import START_RUN, Line, read_journal
 from tests.acceptance.fault_rounds.trainer import Order
 
@@ -34,7 +34,7 @@ class Incarnation:
     """A process of a trainer."""
 
     order: Order
-    process: subprocess.Popen[bytes]
+    process: preloaded.Process | subprocess.Popen[bytes]
     watched: Future[int]
     """When the process was gone."""
     killed_ns: int | None = None
@@ -90,10 +90,10 @@ class Trainer:
                     large_bytes=0,
                 )
             with Path(order.folder, "output").open("ab") as output:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "tests.acceptance.fault_rounds.trainer",
-                     json.dumps(dataclasses.asdict(order))],
-                    env=self._env, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                words = ["tests.acceptance.fault_rounds.trainer", json.dumps(dataclasses.asdict(order))]
+                process = preloaded.start(
+                    preloaded.MLTRAIL, words, folder=Path.cwd(), env=self._env,
+                    stdout=output.fileno(), stderr=output.fileno(),
                 )  # fmt: skip
             self.incarnations.append(Incarnation(order, process, self._watching.submit(_end_of, process)))
 
@@ -150,6 +150,6 @@ class Trainer:
         return Path(self._first_order.folder, "output").read_bytes()[-last_bytes:].decode(errors="replace")
 
 
-def _end_of(process: subprocess.Popen[bytes]) -> int:
+def _end_of(process: preloaded.Process | subprocess.Popen[bytes]) -> int:
     process.wait()
     return time.monotonic_ns()
