@@ -1,4 +1,4 @@
-"""The demo's eight training processes: started at once, watched until they end."""
+"""The demo's training processes: started at once, watched until they end."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ def has_mlflow() -> bool:
     return spec is not None and spec.origin is not None
 
 
-def planned_clients() -> list[ClientName]:
-    """Return what each trainer logs through: every fourth one the stock client, when it is installed.
+def planned_clients(processes: int) -> list[ClientName]:
+    """Return what each trainer logs through: the stock client, when it is installed, for one in four and for the last
+    of fewer.
 
     No more, since each imports MLflow for some seconds while the others train.
     """
-    stock: ClientName = "mlflow" if has_mlflow() else "mltrail"
-    return [stock if number % 4 == 3 else "mltrail" for number in range(len(CANDIDATES))]
+    stock: ClientName = "mlflow" if has_mlflow() and processes > 1 else "mltrail"
+    return [stock if number % 4 == min(3, processes - 1) else "mltrail" for number in range(processes)]
 
 
 def train_all(
