@@ -160,6 +160,8 @@ def _points(server: _Server, places: NativePlaces, totals: Sequence[int]) -> Ite
             add_points(writer, run_id, "loss", done, total - done)
         done = total
         yield server.timed(f"{of}first 1,000 points", size, partial(_history, server, run_id, "loss"))
+        spread = partial(server.get, f"/api/v1/runs/{run_id}/metrics/loss", points=1000)
+        yield server.timed(f"{of}1,000 points spread over all", size, spread)
         yield server.timed(f"{of}get the run", size, lambda: server.get(f"{_MLFLOW}/runs/get", run_id=run_id))
         yield _log_metric(server, of, size, run_id)
 
