@@ -6,15 +6,16 @@ whatever the batches and however often a record was sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 
 from mltrail_core.errors import Invalid
-from mltrail_core.events import Event, MetricsLogged, ProducerClosed
+from mltrail_core.events import BY_WIRE_NAME, Event, MetricsLogged, ProducerClosed
 from mltrail_core.events.home import home_of
 from mltrail_core.ids import CONTROL, Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
-from mltrail_core.record import Actor, Record, decode_record, identity_hash
+from mltrail_core.record import Actor, Record, decode_with_identity
 from mltrail_core.rules import Reason, id_fault
 from mltrail_core.token import ATTESTED_BY_TOKEN, stand_in
 from mltrail_projector.fold import Fold, Place, Reject, refuse
@@ -27,6 +28,11 @@ MAX_SUBJECT_CHARACTERS = 256
 
 MAX_MESSAGE_CHARACTERS = 2000
 
+_NO_CHANGE = frozenset({MetricsLogged, ProducerClosed})
+_IDS = ("run_id", "model_id", "owner", "experiment_id", "proposed_id")
+_SUBJECTS = (*_IDS, "webhook_id", "name", "token_id")
+_id_fault = lru_cache(maxsize=4096)(id_fault)  # records of one run come by the thousand
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -34,16 +40,17 @@ class Decoded:
 
     entry: LogEntry
     record: Record | None
+    identity: bytes = b""
     fault: str | None = None
 
 
 def decode_entry(entry: LogEntry) -> Decoded:
     """Return the entry with its record; bytes that are none are kept with the fault, to be rejected by the fold."""
     try:
-        record = decode_record(entry.frozen)
+        record, identity = decode_with_identity(entry.frozen)
     except Invalid as error:
-        return Decoded(entry, None, str(error))
-    return Decoded(entry, record)
+        return Decoded(entry, None, fault=str(error))
+    return Decoded(entry, record, identity)
 
 
 def fold_entry(fold: Fold, decoded: Decoded) -> None:
@@ -59,7 +66,7 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
         message = f"the record is for partition {record.partition} and was appended to {entry.partition}"
         _reject_record(fold, entry, record, Reason.WRONG_PARTITION, message)
         return
-    receipt = fold.marks.receive(record, identity_hash(entry.frozen), entry.appended_us)
+    receipt = fold.marks.receive(record, decoded.identity, entry.appended_us)
     if receipt is Receipt.DUPLICATE:
         fold.counts["duplicate"] += 1
         return
@@ -89,8 +96,10 @@ def fold_entry(fold: Fold, decoded: Decoded) -> None:
             _put_rejection(fold, entry, record, number, subject_of(event), event.WIRE_NAME, rejection)
             continue
         fold.counts["projected"] += 1
+        if type(event) in _NO_CHANGE:
+            continue
         subject = subject_of(event)
-        if subject is not None and not isinstance(event, MetricsLogged | ProducerClosed):
+        if subject is not None:
             change: Row = {"subject": subject, "partition": entry.partition, "index": entry.index}
             fold.rows.put(tables.changes, change)
 
@@ -111,10 +120,10 @@ def _sender(fold: Fold, record: Record) -> Actor:
 
 
 def _refuse_stranger(event: Event, partition: Partition) -> None:
-    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id"):
-        subject = getattr(event, name, None)
+    for name in _fields_among(event.WIRE_NAME, _IDS):
+        subject = getattr(event, name)
         if subject is not None:
-            refuse(Reason.INVALID, id_fault(str(subject)))
+            refuse(Reason.INVALID, _id_fault(str(subject)))
     home = home_of(event)
     if home is not None and home != partition:
         message = f"{event.WIRE_NAME} of {subject_of(event)} belongs to partition {home}, not to {partition}"
@@ -155,8 +164,14 @@ def _put_rejection(
 
 def subject_of(event: Event) -> str | None:
     """Return what the event is about: a run, logged model, owner of artifacts, experiment, webhook, or model's name."""
-    for name in ("run_id", "model_id", "owner", "experiment_id", "proposed_id", "webhook_id", "name", "token_id"):
-        subject = getattr(event, name, None)
+    for name in _fields_among(event.WIRE_NAME, _SUBJECTS):
+        subject = getattr(event, name)
         if subject is not None:
             return str(subject)
     return None
+
+
+@cache
+def _fields_among(wire_name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    own = {field.name for field in fields(BY_WIRE_NAME[wire_name])}
+    return tuple(name for name in names if name in own)

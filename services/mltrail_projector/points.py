@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 
+from mltrail_core.events import MetricsLogged
 from mltrail_core.ids import partition_of
-from mltrail_core.metric_block import MetricBlock, concatenate
+from mltrail_core.metric_block import MetricBlock
 from mltrail_core.readmodel import tables
 from mltrail_projector.catalogue import Catalogue
+from mltrail_projector.gathering import GatheredPoints
 from mltrail_projector.rows import Rows
 from mltrail_projector.summaries import merge, summaries_of_rows, summarize
 
@@ -20,27 +20,28 @@ class Points:
     def __init__(self, rows: Rows, catalogue: Catalogue) -> None:
         self._rows = rows
         self._catalogue = catalogue
-        self._blocks: dict[str, list[MetricBlock]] = defaultdict(list)
-        self._last_index: dict[str, int] = {}
+        self._runs: dict[str, GatheredPoints] = {}
 
-    def add(self, run_id: str, index: int, block: MetricBlock) -> None:
-        """Add the points of one event at `index` of the run's partition."""
-        if len(block):
-            self._blocks[run_id].append(block)
-            self._last_index[run_id] = index
+    def add(self, event: MetricsLogged, index: int) -> None:
+        """Add the points of one event, which can be made a block, at `index` of the run's partition."""
+        if event.values:
+            gathered = self._runs.get(event.run_id)
+            if gathered is None:
+                gathered = self._runs[event.run_id] = GatheredPoints(event.keys)
+            gathered.add(event, index)
 
     def flush(self) -> None:
         """Turn what was added into rows."""
-        if not self._blocks:
+        if not self._runs:
             return
-        merged = {run_id: concatenate(blocks) for run_id, blocks in self._blocks.items()}
+        merged = {run_id: gathered.block() for run_id, gathered in self._runs.items()}
         for run_id, block in merged.items():
             self._note_keys(run_id, block)
             self._rows.put(
                 tables.metric_blocks,
                 {
                     "run_id": run_id,
-                    "last_index": self._last_index[run_id],
+                    "last_index": self._runs[run_id].last_index,
                     "number": 0,
                     "point_count": len(block),
                     "block": block.to_bytes(),
@@ -49,8 +50,7 @@ class Points:
         fresh = summarize(merged)
         known = summaries_of_rows(self._rows.read_set(tables.metric_summaries, fresh.keys))
         self._rows.put_set(tables.metric_summaries, merge(fresh, known).rows())
-        self._blocks.clear()
-        self._last_index.clear()
+        self._runs.clear()
 
     def _note_keys(self, run_id: str, block: MetricBlock) -> None:
         """Note the keys that have points; of a run that is announced later, `run_created` does."""

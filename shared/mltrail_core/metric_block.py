@@ -124,6 +124,20 @@ def block_of_event(event: MetricsLogged) -> MetricBlock:
     return _block(event.keys, event.key_indices, event.steps, event.times_us, event.values)
 
 
+def check_columns(event: MetricsLogged) -> None:
+    """Do nothing when `block_of_event` would return a block.
+
+    Raises:
+        Invalid: as from `block_of_event`.
+    """
+    key_indices = event.key_indices
+    count = _count(key_indices, event.steps, event.times_us, event.values)
+    if len(event.keys) == 1 and key_indices.count(0) == len(key_indices):
+        return  # most events, and a hundred times cheaper than arrays where one holds one point
+    if count:
+        _check_key_indices(np.frombuffer(key_indices, dtype=_KEY_INDEX), event.keys)
+
+
 def block_of_bytes(packed: bytes) -> MetricBlock:
     """Return the block that `to_bytes` wrote."""
     keys, *columns = msgpack.unpackb(packed)
@@ -155,12 +169,7 @@ def concatenate(blocks: Iterable[MetricBlock]) -> MetricBlock:
 
 
 def _block(keys: tuple[str, ...], key_indices: bytes, steps: bytes, times_us: bytes, values: bytes) -> MetricBlock:
-    count, rest = divmod(len(values), _FLOAT.itemsize)
-    if rest or (len(key_indices), len(steps), len(times_us)) != (count * 4, count * 8, count * 8):
-        raise Invalid(
-            f"a metric block's columns should have equal lengths; found {len(key_indices)}, {len(steps)}, "
-            f"{len(times_us)} and {len(values)} bytes of uint32, int64, int64 and float64"
-        )
+    count = _count(key_indices, steps, times_us, values)
     block = MetricBlock(
         keys,
         np.frombuffer(key_indices, dtype=_KEY_INDEX),
@@ -168,6 +177,22 @@ def _block(keys: tuple[str, ...], key_indices: bytes, steps: bytes, times_us: by
         np.frombuffer(times_us, dtype=_INT),
         np.frombuffer(values, dtype=_FLOAT),
     )
-    if count and int(block.key_indices.max()) >= len(keys):
-        raise Invalid(f"a metric block names key {int(block.key_indices.max())} of a dictionary of {len(keys)}")
+    if count:
+        _check_key_indices(block.key_indices, keys)
     return block
+
+
+def _count(key_indices: bytes, steps: bytes, times_us: bytes, values: bytes) -> int:
+    count, rest = divmod(len(values), 8)
+    if rest or len(key_indices) != count * 4 or len(steps) != count * 8 or len(times_us) != count * 8:
+        raise Invalid(
+            f"a metric block's columns should have equal lengths; found {len(key_indices)}, {len(steps)}, "
+            f"{len(times_us)} and {len(values)} bytes of uint32, int64, int64 and float64"
+        )
+    return count
+
+
+def _check_key_indices(key_indices: npt.NDArray[np.uint32], keys: Sequence[str]) -> None:
+    greatest = int(key_indices.max())
+    if greatest >= len(keys):
+        raise Invalid(f"a metric block names key {greatest} of a dictionary of {len(keys)}")

@@ -21,7 +21,7 @@ from mltrail_core.events import (
     TagDeleted,
     TagSet,
 )
-from mltrail_core.metric_block import MetricBlock, block_of_event
+from mltrail_core.metric_block import block_of_event, check_columns
 from mltrail_core.readmodel import tables
 from mltrail_core.rules import (
     MAX_PARAM_CHARACTERS,
@@ -138,18 +138,18 @@ def param_logged(event: ParamLogged, fold: Fold, place: Place) -> None:
 def metrics_logged(event: MetricsLogged, fold: Fold, place: Place) -> None:
     """The points are the run's; those linked to a logged model are also the model's."""
     try:
-        block = block_of_event(event)
+        check_columns(event)
     except Invalid as error:
         raise Reject(Reason.INVALID, str(error)) from error
     _refuse_faulty_keys(event.keys)
-    if len(set(event.keys)) != len(event.keys):
+    if len(event.keys) > 1 and len(set(event.keys)) != len(event.keys):
         raise Reject(Reason.INVALID, "a key stands twice in the dictionary of a metric block")
     if event.dataset_name is not None or event.dataset_digest is not None:
         refuse(Reason.INVALID, dataset_fault(event.dataset_name or "", event.dataset_digest or ""))
     _active(fold, event.run_id, place)
-    fold.points.add(event.run_id, place.index, block)
+    fold.points.add(event, place.index)
     if event.model_id is not None:
-        _link_to_model(event, block, fold)
+        _link_to_model(event, fold)
 
 
 def dataset_input_logged(event: DatasetInputLogged, fold: Fold, place: Place) -> None:
@@ -194,8 +194,8 @@ def _note_early_keys(event: RunCreated, fold: Fold, place: Place) -> None:
         fold.catalogue.note(event.experiment_id, kind, place.partition, keys)
 
 
-def _link_to_model(event: MetricsLogged, block: MetricBlock, fold: Fold) -> None:
-    for point in block.points():
+def _link_to_model(event: MetricsLogged, fold: Fold) -> None:
+    for point in block_of_event(event).points():
         fold.rows.put(
             tables.logged_model_metrics,
             {

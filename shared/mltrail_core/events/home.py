@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from mltrail_core.events import (
@@ -54,6 +55,7 @@ from mltrail_core.events import (
 from mltrail_core.events.artifact import LOOSE_FILES
 from mltrail_core.ids import CONTROL, Partition, partition_of
 
+_partition_of = lru_cache(maxsize=4096)(partition_of)  # records of one run come by the thousand
 _IN_CONTROL = frozenset(
     {
         AliasDeleted,
@@ -111,7 +113,7 @@ def home_of(event: Event) -> Partition | None:
         return CONTROL
     if kind in _ANYWHERE:
         return None
-    return partition_of(_SUBJECT.get(kind, _run_id)(event))
+    return _partition_of(_SUBJECT.get(kind, _run_id)(event))
 
 
 def _run_id(event: Any) -> str:

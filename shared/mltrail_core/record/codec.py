@@ -144,6 +144,15 @@ def decode_record(frozen: bytes) -> Record:
     Raises:
         Invalid: the bytes are not a record of a known format, or a field has another type than its event says.
     """
+    return decode_with_identity(frozen)[0]
+
+
+def decode_with_identity(frozen: bytes) -> tuple[Record, bytes]:
+    """Return the record that `frozen` holds, and its `identity_hash`.
+
+    Raises:
+        Invalid: as from `decode_record`.
+    """
     body, detached, attestation = _unframe(frozen)
     header = _unpack(body)
     if not isinstance(header, list) or len(header) != 7:
@@ -169,7 +178,7 @@ def decode_record(frozen: bytes) -> Record:
     )
     if not attach.is_exhausted():
         raise Invalid("the record's detached part holds more texts than its body names")
-    return record
+    return record, hashlib.sha256(body).digest()
 
 
 def attest(frozen: FrozenRecord, attestation: Attestation) -> FrozenRecord:

@@ -123,9 +123,9 @@ def refuse_nul(text: str) -> str:
 
 
 def _text(packed: object, _: Attach) -> str:
-    if not isinstance(packed, str):
+    if type(packed) is not str:
         raise TypeError("str")
-    return refuse_nul(packed)
+    return packed if "\0" not in packed else refuse_nul(packed)
 
 
 def _bytes(packed: object, _: Attach) -> bytes:
@@ -157,7 +157,7 @@ def _sequence(form: _Form) -> _Form:
     def unpack(packed: object, attach: Attach) -> object:
         if not isinstance(packed, list):
             raise TypeError("list")
-        if is_of_text and set(map(type, packed)) == {str} and "\0" not in "".join(packed):
+        if is_of_text and "\0" not in "".join(packed):  # joining anything but texts is a TypeError as well
             return tuple(packed)  # thousands of metric keys in a record, looked at all at once
         return tuple([form.unpack(item, attach) for item in packed])
 
