@@ -18,13 +18,14 @@ class ViewType(StrEnum):
 
 
 class Entity(StrEnum):
-    """What kind of thing a column of a filter names; the words of MLflow's parser."""
+    """What kind of thing a column of a filter names; the words of MLflow's parser, which knows no models."""
 
     METRIC = "metric"
     PARAM = "parameter"
     TAG = "tag"
     ATTRIBUTE = "attribute"
     DATASET = "dataset"
+    MODEL = "model"
 
 
 class Comparator(StrEnum):
@@ -58,7 +59,12 @@ class Summary(StrEnum):
         """The column of `metric_summaries` that holds it."""
         if self is Summary.COUNT:
             return "logged_points"
-        return self.value if self.value.endswith("_step") else f"{self.value}_value"
+        return self.value if self.is_whole else f"{self.value}_value"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number, a count or a step, and no value."""
+        return self is Summary.COUNT or self.value.endswith("_step")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ refuses three accidents: a blank after the dot becoming part of the key, `[brack
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lark import Lark, Token, Tree
@@ -19,6 +19,8 @@ from mltrail_core.errors import Invalid
 MAX_CHARACTERS = 1_000_000
 """Of one filter string: room for 10,000 run ids in a list."""
 _MAX_FAULT_CHARACTERS = 500
+_SHOWN_CHARACTERS = 60
+"""On each side of a fault."""
 
 # Quotes inside quotes are doubled or follow a backslash, and stay so in the value, as in MLflow. lark takes the
 # backslash away from an escaped double quote, hence the `["]`.
@@ -48,7 +50,7 @@ NUMBER: /-?(\d+(\.\d+)?e-?\d+|\d+\.\d*|\.\d+|\d+)(?!\w)/i
 %ignore /\s+/
 """
 
-_NAMES = {
+NAMES = {
     "_AND": "AND",
     "_IS": "IS",
     "_NULL": "NULL",
@@ -71,18 +73,31 @@ _PARSER = Lark(_GRAMMAR, parser="lalr", lexer="contextual", start=["filter", "or
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A string that a caller sent, and what it is called in messages: `filter string`, `order_by clause`."""
+    """A string that a caller sent, and what it is called in messages: `filter string`, `order_by clause`.
+
+    With `is_shown` a message ends in the line that the fault is in, and a caret under it.
+    """
 
     name: str
     text: str
+    is_shown: bool = False
 
     def error(self, position: int, fault: str) -> Invalid:
         """Return the error for a fault at the character `position`, counted from 0."""
         line = self.text.count("\n", 0, position) + 1
-        column = position - (self.text.rfind("\n", 0, position) + 1) + 1
+        line_begin = self.text.rfind("\n", 0, position) + 1
+        column = position - line_begin + 1
         if len(fault) > _MAX_FAULT_CHARACTERS:  # it quotes what it complains about
             fault = fault[:_MAX_FAULT_CHARACTERS] + "…"
-        return Invalid(f"{self.name}, line {line}, column {column}: {fault}")
+        shown = self._shown(line_begin, position) if self.is_shown else ""
+        return Invalid(f"{self.name}, line {line}, column {column}: {fault}{shown}")
+
+    def _shown(self, line_begin: int, position: int) -> str:
+        """Return what stands around `position` in its line, and a caret below."""
+        begin = max(line_begin, position - _SHOWN_CHARACTERS)
+        around = self.text[begin : position + _SHOWN_CHARACTERS].split("\n")[0]
+        shown = "".join(character if character.isprintable() else " " for character in around)
+        return f"\n  {shown}\n  {' ' * (position - begin)}^"
 
 
 def read_comparisons(source: Source) -> Iterator[Tree[Token]]:
@@ -111,19 +126,24 @@ def position_of(token: Token) -> int:
     return token.start_pos or 0
 
 
-def _read(source: Source, start: str) -> Tree[Token]:
+def check_characters(source: Source) -> None:
+    """Raise unless the string can be searched for.
+
+    Raises:
+        Invalid: it is too long, or holds a character that no database stores.
+    """
     if len(source.text) > MAX_CHARACTERS:
         raise Invalid(f"{source.name}: it has {len(source.text)} characters; at most {MAX_CHARACTERS} are allowed")
     for position, character in enumerate(source.text):
         if character == "\0" or "\ud800" <= character <= "\udfff":
             raise source.error(position, f"the character {character!r} can't be searched for")
-    try:
-        return _PARSER.parse(source.text, start=start)
-    except UnexpectedInput as error:
-        raise _malformed(source, error) from error
 
 
-def _malformed(source: Source, error: UnexpectedInput) -> Invalid:
+def malformed(source: Source, error: UnexpectedInput, names: Mapping[str, str]) -> Invalid:
+    """Return the error for a string that the parser stopped in: where, what it found and what could stand there.
+
+    `names` says how terminals are called; one that has no name is not mentioned.
+    """
     match error:
         case UnexpectedCharacters():
             position, expected = error.pos_in_stream or 0, set(error.allowed or ())
@@ -133,5 +153,13 @@ def _malformed(source: Source, error: UnexpectedInput) -> Invalid:
             position, expected = len(source.text), set(getattr(error, "expected", ()))
     found = _FOUND.search(source.text, position)
     what = f"found {found.group()!r}" if found else "the string ends"
-    names = " or ".join(sorted({_NAMES[name] for name in expected if name in _NAMES})) or "the end"
-    return source.error(found.start() if found else len(source.text), f"{what} where {names} is expected")
+    wanted = " or ".join(sorted({names[name] for name in expected if name in names})) or "the end"
+    return source.error(found.start() if found else len(source.text), f"{what} where {wanted} is expected")
+
+
+def _read(source: Source, start: str) -> Tree[Token]:
+    check_characters(source)
+    try:
+        return _PARSER.parse(source.text, start=start)
+    except UnexpectedInput as error:
+        raise malformed(source, error, NAMES) from error

@@ -9,7 +9,7 @@ from lark import Token, Tree
 
 from mltrail_api.search.expression import Column, Entity
 from mltrail_api.search.grammar import Source, position_of
-from mltrail_api.search.subject import DATASET_KEYS, Subject
+from mltrail_api.search.subject import KEYS_OF, Subject
 
 _ESCAPE = re.compile(
     r"""\\(\n|['"\\abfnrtv]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4})"""
@@ -36,8 +36,9 @@ def column_of(source: Source, subject: Subject, token: Token, attributes: Mappin
         if key not in attributes:
             raise source.error(position_of(token), f"{key!r} is not one of the attributes {', '.join(attributes)}")
         key = attributes[key]
-    if entity is Entity.DATASET and key not in DATASET_KEYS:
-        raise source.error(position_of(token), f"{key!r} is not one of a dataset's {', '.join(DATASET_KEYS)}")
+    keys = KEYS_OF.get(entity)
+    if keys is not None and key not in keys:
+        raise source.error(position_of(token), f"{key!r} is not one of a {entity}'s {', '.join(keys)}")
     return Column(entity, key)
 
 

@@ -15,7 +15,11 @@ NUMBER_COMPARATORS = (
     Comparator.GREATER,
     Comparator.GREATER_OR_EQUAL,
 )
-DATASET_KEYS = ("name", "digest", "context")
+KEYS_OF: dict[Entity, tuple[str, ...]] = {
+    Entity.DATASET: ("name", "digest", "context"),
+    Entity.MODEL: ("id", "input", "output", "name"),
+}
+"""What may be asked of things that have no keys of the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
