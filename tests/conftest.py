@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import pytest
 import redis
 import structlog
-from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from tests import preloaded, servers
@@ -24,17 +23,19 @@ WITH_STOCK_MLFLOW = (
 """Files that are run in one process, so that MLflow and its server are started once for all of them."""
 
 
-class FilesTogether(LoadFileScheduling):
-    """One process for each file, and one for those that share what is dear."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give whole files to the processes, and those that share what is dear to one; None where the command line says
+    otherwise."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = _scope_of
+    return scheduler
 
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return WITH_STOCK_MLFLOW[0] if file in WITH_STOCK_MLFLOW else file
 
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether | None:
-    """Give whole files to the processes; None where the command line wants it otherwise."""
-    return FilesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
+def _scope_of(node_id: str) -> str:
+    file = node_id.partition("::")[0]
+    return WITH_STOCK_MLFLOW[0] if file in WITH_STOCK_MLFLOW else file
 
 
 def pytest_xdist_auto_num_workers() -> int:
