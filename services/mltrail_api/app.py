@@ -15,6 +15,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 
 from mltrail_api.attendance import Attendance
 from mltrail_api.edge import Edge
+from mltrail_api.express import Express
 from mltrail_api.identity.gate import Gate
 from mltrail_api.identity.hosts import Hosts
 from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, no_such_endpoint
@@ -42,6 +43,8 @@ class Application(FastAPI):
         prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
         self._protocol = MlflowProtocol(services, whole_table(), prefixes)
         self._before_mlflow = Edge(self._protocol, gate)
+        self.express = Express(services, gate)
+        """For the server's HTTP protocol: what it takes need not come through here."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the document of all that is served: FastAPI's of ours, and MLflow's protocol beside it."""
@@ -57,7 +60,7 @@ class Application(FastAPI):
 
 def create_app(
     services: Services, *, pages: APIRouter | None = None, requires_token: bool = False, hosts: Hosts | None = None
-) -> FastAPI:
+) -> Application:
     """Return the application on `services`, which it closes when it stops.
 
     Args:

@@ -14,6 +14,7 @@ import uvicorn
 
 from mltrail_api.app import create_app
 from mltrail_api.services import Services, compose
+from mltrail_cli.server.express_protocol import protocol_with
 from mltrail_core.artifacts import open_artifact_store
 from mltrail_core.liveness import open_liveness
 from mltrail_core.log import EventLog, open_log
@@ -36,6 +37,7 @@ class RunningApi:
     services: Services
     client: httpx.Client
     _stop: threading.Event
+    _server: uvicorn.Server
     _projector: threading.Thread | None = None
 
     def start_projector(self) -> None:
@@ -50,6 +52,10 @@ class RunningApi:
         if self._projector is not None:
             self._projector.join()
             self._projector = None
+
+    def stop(self) -> None:
+        """Ask the server to end, as a signal does; returns at once."""
+        self._server.should_exit = True
 
     def post(self, path: str, body: object) -> httpx.Response:
         """Send a JSON body to an endpoint of MLflow's protocol."""
@@ -100,14 +106,12 @@ def running_api(
             webhook_targets=webhook_targets,
         )
         port = free_port()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(services, requires_token=requires_token), port=port, log_level="warning", access_log=False
-            )
-        )
+        app = create_app(services, requires_token=requires_token)
+        protocol = protocol_with(lambda: app.express)
+        server = uvicorn.Server(uvicorn.Config(app, http=protocol, port=port, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run)
         client = cleanup.enter_context(httpx.Client(timeout=DEADLINE_S))
-        running = RunningApi(f"http://127.0.0.1:{port}", log, read_model, services, client, threading.Event())
+        running = RunningApi(f"http://127.0.0.1:{port}", log, read_model, services, client, threading.Event(), server)
         running.start_projector()
         cleanup.callback(running.stop_projector)
         thread.start()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
-from mltrail_api.identity.credentials import shown_token
+from mltrail_api.identity.credentials import Shown, shown_token
 from mltrail_api.identity.hosts import Hosts
-from mltrail_api.identity.identity import MISSING_TOKEN, keep_identity
+from mltrail_api.identity.identity import MISSING_TOKEN, Identity, keep_identity
 from mltrail_api.identity.verifier import TokenVerifier
 from mltrail_core.errors import Forbidden, Unauthenticated
 
@@ -38,13 +38,31 @@ class Gate:
         if scope["path"] in OPEN_PATHS:
             return
         shown = shown_token(scope["headers"])
-        if shown is None:
+        self._judge(scope, shown, None if shown is None else await self._verifier.identity_of(shown.text))
+
+    def admit_at_once(self, scope: Scope) -> bool:
+        """Return True when the request may go on; False when `admit` has to say so, or why not.
+
+        Args:
+            scope: with method, headers and server at least; not of an open path.
+        """
+        try:
+            shown = shown_token(scope["headers"])
+            identity = None if shown is None else self._verifier.remembered(shown.text)
+            if shown is not None and identity is None:
+                return False
+            self._judge(scope, shown, identity)
+        except (Unauthenticated, Forbidden):
+            return False
+        return True
+
+    def _judge(self, scope: Scope, shown: Shown | None, identity: Identity | None) -> None:
+        if shown is None or identity is None:
             if self._requires_token:
                 raise Unauthenticated(MISSING_TOKEN)
             self._hosts.refuse_unknown(scope)
             _refuse_other_sites(scope)
             return
-        identity = await self._verifier.identity_of(shown.text)
         if shown.is_basic:
             _refuse_other_sites(scope)
         keep_identity(scope, identity)

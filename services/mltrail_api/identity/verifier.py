@@ -56,21 +56,26 @@ class TokenVerifier:
         token_id = token_id_in(text)
         if token_id is None:
             raise Unauthenticated(_UNKNOWN)
-        found = self._remembered.get(token_id)
-        token = found.token if found and time.monotonic() - found.looked_up_s < REMEMBERED_S else None
-        if token is None:
-            token = await self._look_up(token_id)
-        if token is None or not is_token_of(text, token.secret_sha256):
-            raise Unauthenticated(_UNKNOWN)
-        fault = token.fault(now_us())
-        if fault is not None:
-            raise Unauthenticated(f"the API token {token_id} is {fault}; ask for a new one")
-        return Identity(token.user, token_id)
+        return _identity(text, token_id, self._remembered_row(token_id) or await self._look_up(token_id))
+
+    def remembered(self, text: str) -> Identity | None:
+        """Return whose token the text is, or None when `identity_of` has to look it up.
+
+        Raises:
+            Unauthenticated: as `identity_of`.
+        """
+        token_id = token_id_in(text)
+        token = None if token_id is None else self._remembered_row(token_id)
+        return None if token is None or token_id is None else _identity(text, token_id, token)
 
     def forget(self, token_id: str) -> None:
         """Look the token up anew from now on, also where a look-up is under way."""
         self._forgotten += 1
         self._remembered.pop(token_id, None)
+
+    def _remembered_row(self, token_id: str) -> TokenRow | None:
+        found = self._remembered.get(token_id)
+        return found.token if found and time.monotonic() - found.looked_up_s < REMEMBERED_S else None
 
     async def _look_up(self, token_id: str) -> TokenRow | None:
         # The age counts from before the look-up, and what was forgotten during it is not remembered after it.
@@ -94,3 +99,12 @@ class TokenVerifier:
             # Without its log a server still reads; what was revoked last may be missed until the log is back.
             _logger.warning("tokens read without the log", action="tokens_without_log", error=str(error))
             return token
+
+
+def _identity(text: str, token_id: str, token: TokenRow | None) -> Identity:
+    if token is None or not is_token_of(text, token.secret_sha256):
+        raise Unauthenticated(_UNKNOWN)
+    fault = token.fault(now_us())
+    if fault is not None:
+        raise Unauthenticated(f"the API token {token_id} is {fault}; ask for a new one")
+    return Identity(token.user, token_id)

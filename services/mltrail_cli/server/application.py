@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
-
-from mltrail_api.app import create_app
+from mltrail_api.app import Application, create_app
 from mltrail_api.identity.hosts import Hosts
 from mltrail_api.pages.endpoints import router
 from mltrail_api.services import compose
@@ -14,7 +12,7 @@ from mltrail_cli.composition import Ports
 from mltrail_cli.settings import Settings
 
 
-def application(ports: Ports, settings: Settings) -> FastAPI:
+def application(ports: Ports, settings: Settings) -> Application:
     """Return the API and the pages on these ports."""
     services = compose(
         ports.log,

@@ -43,7 +43,8 @@ def embedded_server(settings: Settings) -> Iterator[EmbeddedServer]:
         try:
             ports.log.publish("api_url", address.published_url)
             background.start(settings, ports)
-            server = uvicorn.Server(uvicorn_config(application(ports, settings)))
+            app = application(ports, settings)
+            server = uvicorn.Server(uvicorn_config(app, lambda: app.express))
             thread = threading.Thread(target=server.run, args=([listener],), name="mltrail-api")
             thread.start()
             try:

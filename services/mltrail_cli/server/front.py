@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
+
+    from mltrail_api.app import Application
+    from mltrail_api.express import Express
 
 
 class Front:
@@ -20,10 +22,10 @@ class Front:
     When loading fails, the process is asked to end as by SIGTERM, and `failure` says why.
     """
 
-    def __init__(self, load: Callable[[], FastAPI]) -> None:
+    def __init__(self, load: Callable[[], Application]) -> None:
         self._load = load
-        self._app: ASGIApp | None = None
-        self._loading: asyncio.Task[ASGIApp] | None = None
+        self._app: Application | None = None
+        self._loading: asyncio.Task[Application] | None = None
 
     @property
     def failure(self) -> BaseException | None:
@@ -31,6 +33,10 @@ class Front:
         if self._loading is None or not self._loading.done() or self._loading.cancelled():
             return None
         return self._loading.exception()
+
+    def express(self) -> Express | None:
+        """Return the application's express lane, once it is loaded."""
+        return None if self._app is None else self._app.express
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the server's start and end."""
@@ -56,14 +62,14 @@ class Front:
             await asyncio.wait([self._loading])
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self, running: contextlib.AsyncExitStack) -> ASGIApp:
+    async def _start(self, running: contextlib.AsyncExitStack) -> Application:
         app = await asyncio.to_thread(self._load)
         await running.enter_async_context(app.router.lifespan_context(app))
         self._app = app
         return app
 
 
-def _end_when_failed(loading: asyncio.Task[ASGIApp]) -> None:
+def _end_when_failed(loading: asyncio.Task[Application]) -> None:
     if not loading.cancelled() and loading.exception() is not None:
         os.kill(os.getpid(), signal.SIGTERM)
 

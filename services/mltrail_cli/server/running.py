@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from mltrail_cli.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
-    from fastapi import FastAPI
     from starlette.types import ASGIApp
+
+    from mltrail_api.app import Application
+    from mltrail_api.express import Express
 
 _GRACE_S = 5
 """How long an end waits for requests under way."""
@@ -58,16 +61,24 @@ def run_uvicorn(front: Front, listener: socket.socket) -> None:
     """Answer requests in this thread until a signal comes; requests under way have `_GRACE_S` to end."""
     import uvicorn
 
-    uvicorn.Server(uvicorn_config(front)).run(sockets=[listener])
+    uvicorn.Server(uvicorn_config(front, front.express)).run(sockets=[listener])
 
 
-def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
-    """Return how uvicorn serves our applications: silent itself, since they say what happened."""
+def uvicorn_config(app: ASGIApp, express: Callable[[], Express | None]) -> uvicorn.Config:
+    """Return how uvicorn serves our applications: silent itself, since they say what happened.
+
+    Args:
+        app: what answers.
+        express: what answers the busiest requests before it, once it is there.
+    """
     import uvicorn
+
+    from mltrail_cli.server.express_protocol import protocol_with
 
     return uvicorn.Config(
         app,
         interface="asgi3",
+        http=protocol_with(express),
         lifespan="on",
         ws="none",
         log_config=None,
@@ -81,7 +92,7 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
     closings = []
     address = address_of(settings, listener)
 
-    def load() -> FastAPI:
+    def load() -> Application:
         from mltrail_cli.server.application import application  # slow: /health answers meanwhile
         from mltrail_cli.server.loading import Loader
 

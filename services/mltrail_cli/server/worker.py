@@ -13,7 +13,7 @@ from mltrail_cli.server.front import Front
 from mltrail_cli.server.running import run_uvicorn, stop_on_signals
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from mltrail_api.app import Application
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, name="mltrail-parent", daemon=True).start()
     closings = []
 
-    def load() -> FastAPI:
+    def load() -> Application:
         from mltrail_cli.composition import open_ports
         from mltrail_cli.event_lines import configure_event_lines
         from mltrail_cli.server.application import application

@@ -30,9 +30,9 @@ class RunStates:
             Invalid: the run or its experiment is deleted.
             Unavailable: the read model can't be reached, or is behind, so that nobody knows.
         """
-        remembered = self._remembered.get(run_id)
-        if remembered is not None and time.monotonic() < remembered[1]:
-            return remembered[0]
+        remembered = self.remembered(run_id)
+        if remembered is not None:
+            return remembered
         state = await self.known(run_id)
         if not state.is_active:
             raise Invalid(
@@ -43,6 +43,11 @@ class RunStates:
             self._remembered.clear()
         self._remembered[run_id] = (state, time.monotonic() + REMEMBER_S)
         return state
+
+    def remembered(self, run_id: str) -> RunState | None:
+        """Return the state of a run that was found writable a moment ago."""
+        remembered = self._remembered.get(run_id)
+        return remembered[0] if remembered is not None and time.monotonic() < remembered[1] else None
 
     async def known(self, run_id: str, *, is_current: bool = False) -> RunState:
         """Return the state of a run, active or not; `is_current` waits for what the log holds in any case.
