@@ -92,8 +92,12 @@ class Statistics:
 
 def statistics_of(voices: Sequence[Voice], grid: Grid) -> Statistics:
     """Return the statistics over the voices of one group."""
-    has_points = np.array([voice.has_points for voice in voices]).reshape(-1, len(grid))
-    means = np.array([voice.means for voice in voices]).reshape(-1, len(grid))
+    shape = (len(voices), len(grid))
+    has_points = np.array([voice.has_points for voice in voices], dtype=np.bool_).reshape(shape)
+    means, least, greatest = (
+        np.array([getattr(voice, name) for voice in voices], dtype=np.float64).reshape(shape)
+        for name in ("means", "least", "greatest")
+    )
     runs = has_points.sum(axis=0, dtype=np.int64)
     filled = np.where(has_points, means, 0.0)
     with np.errstate(all="ignore"):
@@ -103,8 +107,8 @@ def statistics_of(voices: Sequence[Voice], grid: Grid) -> Statistics:
         runs,
         mean,
         std,
-        np.fmin.reduce([voice.least for voice in voices], initial=np.nan),
-        np.fmax.reduce([voice.greatest for voice in voices], initial=np.nan),
+        np.fmin.reduce(least, axis=0, initial=np.nan),
+        np.fmax.reduce(greatest, axis=0, initial=np.nan),
         _median(means, has_points, runs),
     )
 

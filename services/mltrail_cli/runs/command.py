@@ -1,4 +1,4 @@
-"""`mltrail runs list|show|history`."""
+"""`mltrail runs list|show|metrics|history`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ import typer
 from sqlalchemy import Connection
 
 from mltrail_api.mlflow.runs.view import run_json
-from mltrail_api.pages.queries import all_experiments, artifacts_of, metric_summaries_of, run_ids_beginning
+from mltrail_api.pages.queries import all_experiments, artifacts_of, metric_summaries_of
 from mltrail_api.search.expression import ViewType
 from mltrail_api.search.runs import search_runs
-from mltrail_api.search.view import RunView, load_run, load_runs
+from mltrail_api.search.view import RunView, load_runs
 from mltrail_api.v1.delivery import load_delivery, with_present
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.runs.history import history_of
+from mltrail_cli.runs.metrics import print_metrics
+from mltrail_cli.runs.one_run import RunPrefix, load_one_run
 from mltrail_cli.runs.showing import FoundRun, print_found_run, print_history, print_points, print_runs
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import print_json
-from mltrail_core.errors import Invalid, NotFound
+from mltrail_core.errors import NotFound
 from mltrail_core.series import read_series
 
 _PAGE = 1000
-_Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run's id, or as many of its first digits as tell it from others.")
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     runs = typer.Typer(name="runs", help="Look at runs.", no_args_is_help=True)
     runs.command("list")(_list)
     runs.command("show")(_show)
+    runs.command("metrics")(print_metrics)
     runs.command("history")(_history)
     app.add_typer(runs)
 
@@ -69,7 +69,7 @@ def _list(
 
 
 def _show(
-    run_id: _Run,
+    run_id: RunPrefix,
     as_json: AsJson = False,
     data: Data = None,
     log_url: LogUrl = None,
@@ -79,7 +79,7 @@ def _show(
     """Show a run: params, metrics, tags, artifacts, whether all that was sent arrived, and what was rejected."""
     settings = read_settings(data=data, log_url=log_url, store_url=store_url, artifacts_url=artifacts_url)
     with current_ports(settings) as ports, ports.read_model.reading() as connection:
-        run = _run(connection, run_id)
+        run = load_one_run(connection, run_id)
         loaded = load_delivery(connection, run.run_id)
         assert loaded is not None
         delivery = with_present(loaded, ports.log, ports.liveness)
@@ -105,7 +105,7 @@ def _show(
 
 
 def _history(
-    run_id: _Run,
+    run_id: RunPrefix,
     key: Annotated[
         str | None, typer.Argument(metavar="[METRIC]", help="Show the points of this metric instead of changes.")
     ] = None,
@@ -119,7 +119,7 @@ def _history(
     settings = read_settings(data=data, log_url=log_url, store_url=store_url, artifacts_url=artifacts_url)
     with current_ports(settings) as ports:
         with ports.read_model.reading() as connection:
-            run = _run(connection, run_id)
+            run = load_one_run(connection, run_id)
             if key is not None:
                 points = read_series(connection, run.run_id, key).points(key)
         if key is None:
@@ -168,21 +168,3 @@ def _experiment_ids(connection: Connection, wanted: list[str] | None, names: dic
             raise NotFound(f"no experiment is called {name!r}; `mltrail experiments list` shows those there are")
         chosen.append(ids.get(name, name))
     return chosen
-
-
-def _run(connection: Connection, prefix: str) -> RunView:
-    """Return the run whose id begins with `prefix`.
-
-    Raises:
-        NotFound: there is none.
-        Invalid: there are several.
-    """
-    run = load_run(connection, prefix)
-    if run is not None:
-        return run
-    found = run_ids_beginning(connection, prefix, 2)
-    if not found:
-        raise NotFound(f"Run with id={prefix[:300]} not found; `mltrail runs list` shows those there are")
-    if len(found) > 1:
-        raise Invalid(f"several runs begin with {prefix!r}: {found[0]}, {found[1]} …; give more of the id")
-    return load_runs(connection, found)[0]
