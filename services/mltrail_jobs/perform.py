@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from mltrail_core.errors import Invalid
+from mltrail_jobs.compaction import compact_metrics
 from mltrail_jobs.hashing import hash_upload
 from mltrail_jobs.places import Places
 from mltrail_jobs.reaper import reap_silent_runs
@@ -60,6 +61,9 @@ def perform(name: str, arguments: Sequence[int | str]) -> dict[str, int]:
             return {"arrived": noted.arrived, "abandoned": noted.abandoned}
         case "hash_upload", [str(upload_id)]:
             return {hash_upload(here.places, upload_id, should_stop=here.stop.is_set): 1}
+        case "compact_metrics", []:
+            compacted = compact_metrics(here.places.store_url, should_stop=here.stop.is_set)
+            return {"blocks": compacted.blocks, "chunks": compacted.chunks}
         case "verify_artifacts", [int(round_number)]:
             found = verify_artifacts(
                 here.places.store_url, here.places.artifacts_url, round_number, should_stop=here.stop.is_set

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 JobName = Literal[
-    "reap_silent_runs", "sweep_unfinished_uploads", "verify_artifacts", "note_uploads", "hash_upload", "deliver_webhook"
+    "reap_silent_runs",
+    "sweep_unfinished_uploads",
+    "verify_artifacts",
+    "note_uploads",
+    "hash_upload",
+    "deliver_webhook",
+    "compact_metrics",
 ]
 
 JOB_TIMEOUT_S = 900
@@ -17,6 +23,8 @@ REAP_EVERY_S = 10
 SWEEP_EVERY_S = 3600
 NOTE_EVERY_S = 60
 """How long a file that a client has put by URL may lie there before it is noted, when nobody looks at its run."""
+COMPACT_EVERY_S = 20
+"""How long points may rest in blocks once there are enough of them; a round goes on for 10 s at most."""
 VERIFY_EVERY_S = 900
 """With the bounds of a round: 96,000 blobs or 768 GiB a day."""
 
@@ -44,10 +52,12 @@ def find_due_jobs(now_us: int) -> list[DueJob]:
     reap_round = now_us // (REAP_EVERY_S * 1_000_000)
     sweep_round = now_us // (SWEEP_EVERY_S * 1_000_000)
     note_round = now_us // (NOTE_EVERY_S * 1_000_000)
+    compact_round = now_us // (COMPACT_EVERY_S * 1_000_000)
     verify_round = now_us // (VERIFY_EVERY_S * 1_000_000)
     return [
         DueJob(f"reap_silent_runs-{reap_round}", "reap_silent_runs", (), REAP_EVERY_S),
         DueJob(f"sweep_unfinished_uploads-{sweep_round}", "sweep_unfinished_uploads", (), SWEEP_EVERY_S),
         DueJob(f"note_uploads-{note_round}", "note_uploads", (), NOTE_EVERY_S),
+        DueJob(f"compact_metrics-{compact_round}", "compact_metrics", (), COMPACT_EVERY_S),
         DueJob(f"verify_artifacts-{verify_round}", "verify_artifacts", (verify_round,), VERIFY_EVERY_S),
     ]

@@ -8,6 +8,7 @@ from mltrail_core.events import MetricsLogged
 from mltrail_core.ids import partition_of
 from mltrail_core.metric_block import MetricBlock
 from mltrail_core.readmodel import tables
+from mltrail_core.series import calls_for_compaction
 from mltrail_projector.catalogue import Catalogue
 from mltrail_projector.gathering import GatheredPoints
 from mltrail_projector.rows import Rows
@@ -37,11 +38,14 @@ class Points:
         merged = {run_id: gathered.block() for run_id, gathered in self._runs.items()}
         for run_id, block in merged.items():
             self._note_keys(run_id, block)
+            last_index = self._runs[run_id].last_index
+            if calls_for_compaction(run_id, last_index, len(block)):
+                self._rows.put(tables.compaction_calls, {"run_id": run_id, "last_index": last_index})
             self._rows.put(
                 tables.metric_blocks,
                 {
                     "run_id": run_id,
-                    "last_index": self._runs[run_id].last_index,
+                    "last_index": last_index,
                     "number": 0,
                     "point_count": len(block),
                     "block": block.to_bytes(),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgpack
 import numpy as np
 from sqlalchemy import Connection, select
 
-from mltrail_core.metric_block import MetricBlock, block_of_bytes
+from mltrail_core.metric_block import MetricBlock, block_of_bytes, concatenate
 from mltrail_core.readmodel.tables import metric_blocks
 from mltrail_core.series.series import Series, ordered
 
@@ -34,6 +36,17 @@ def read_loose(connection: Connection, run_id: str, key: str) -> Series:
         np.frombuffer(b"".join(times_us), dtype="<i8"),
         np.frombuffer(b"".join(values), dtype="<f8"),
     )
+
+
+def block_of_rows(packed: Iterable[bytes]) -> MetricBlock:
+    """Return all points of the blocks, given as they rest, as one block."""
+    parts: dict[tuple[str, ...], list[list[bytes]]] = {}
+    for row in packed:
+        keys, *columns = msgpack.unpackb(row)
+        parts.setdefault(tuple(keys), []).append(columns)
+    # Blocks of the same keys, such as those of one point each, are joined as bytes before they are arrays.
+    joined = ((keys, [b"".join(column) for column in zip(*rows, strict=True)]) for keys, rows in parts.items())
+    return concatenate(block_of_bytes(msgpack.packb([keys, *columns])) for keys, columns in joined)
 
 
 def columns_of(block: MetricBlock) -> list[bytes]:

@@ -6,20 +6,25 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from mltrail_core.series.loose import read_loose
-from mltrail_core.series.series import EVERYTHING, Series, Window
-
-PART_POINTS = 65_536
-"""A stream gives about so many points at a time: 1.5 MB."""
+from mltrail_core.series.chunk import CHUNK_POINTS
+from mltrail_core.series.series import EVERYTHING, Series, Window, joined
+from mltrail_core.series.stored import StoredSeries
 
 
 def read_series(connection: Connection, run_id: str, key: str, window: Window = EVERYTHING) -> Series:
-    """Return the distinct points of a run's metric within a window; none when it has none."""
-    return read_loose(connection, run_id, key).within(window)
+    """Return the distinct points of a run's metric within a window; none when it has none.
+
+    Only the chunks that have steps or times of the window are unpacked.
+    """
+    return joined(list(stream_series(connection, run_id, key, window)))
 
 
 def stream_series(connection: Connection, run_id: str, key: str, window: Window = EVERYTHING) -> Iterator[Series]:
-    """Give the same points as `read_series`, part by part in their order; no part is empty."""
-    points = read_series(connection, run_id, key, window)
-    for first in range(0, len(points), PART_POINTS):
-        yield points.at(slice(first, first + PART_POINTS))
+    """Give the same points as `read_series`, part by part in their order; no part is empty.
+
+    A few chunks are in memory at a time, and what was not compacted yet. The connection's transaction has to last.
+    """
+    stored = StoredSeries(connection, run_id, key, window)
+    for points in stored.points(stored.parts):
+        for first in range(0, len(points), CHUNK_POINTS):
+            yield points.at(slice(first, first + CHUNK_POINTS))

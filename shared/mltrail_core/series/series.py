@@ -72,20 +72,32 @@ NOTHING = Series(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.fl
 
 def ordered(steps: Ints, times_us: Ints, values: Floats) -> Series:
     """Return the points, given in any order and as often as they came, as a series."""
+    return distinct(in_order(steps, times_us, values))
+
+
+def in_order(steps: Ints, times_us: Ints, values: Floats) -> Series:
+    """Return the points in the order of a series, duplicates as often as they came: not yet what readers see.
+
+    Points that differ in the sign of zero or in the bits of NaN stand in a fixed order too, so that which of them
+    readers are given does not depend on which came first.
+    """
     if is_rising(steps, times_us):
         return Series(steps, times_us, values)
     is_nan = np.isnan(values)
     numbers = np.where(is_nan, 0.0, values)
-    # The sign is what tells -0.0 from 0.0, so that which of them is kept does not depend on which came first.
-    order = np.lexsort((~np.signbit(values), numbers, ~is_nan, times_us, steps))
-    points = Series(steps[order], times_us[order], values[order])
-    is_nan, numbers = is_nan[order], numbers[order]
+    return Series(steps, times_us, values).at(np.lexsort((values.view(np.int64), numbers, ~is_nan, times_us, steps)))
+
+
+def distinct(points: Series) -> Series:
+    """Return points that are in order with exact duplicates once: -0.0 is 0.0, and NaN is NaN."""
+    if is_rising(points.steps, points.times_us):
+        return points
+    is_nan = np.isnan(points.values)
     is_new = np.ones(len(points), dtype=np.bool_)
     is_new[1:] = (
         (points.steps[1:] != points.steps[:-1])
         | (points.times_us[1:] != points.times_us[:-1])
-        | (numbers[1:] != numbers[:-1])
-        | (is_nan[1:] != is_nan[:-1])
+        | ((points.values[1:] != points.values[:-1]) & ~(is_nan[1:] & is_nan[:-1]))
     )
     return points if is_new.all() else points.at(np.flatnonzero(is_new))
 
@@ -100,6 +112,14 @@ def joined(parts: Sequence[Series]) -> Series:
         np.concatenate([part.times_us for part in parts]),
         np.concatenate([part.values for part in parts]),
     )
+
+
+def merged(one: Series, other: Series) -> Series:
+    """Return the points of two series, which may lie in each other, as one."""
+    if not len(one) or not len(other):
+        return one if len(one) else other
+    both = joined([one, other])
+    return ordered(both.steps, both.times_us, both.values)
 
 
 def is_rising(steps: Ints, times_us: Ints) -> bool:

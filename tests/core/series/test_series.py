@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mltrail_core.series import Series, Window, ordered
-from mltrail_core.series.outline import thinned
+from mltrail_core.series.thinning import thinned
 
 POINTS = st.lists(
     st.tuples(

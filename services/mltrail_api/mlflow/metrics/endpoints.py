@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from mltrail_api.mlflow.endpoint import Answer, Caller, seen_answer
-from mltrail_api.mlflow.metrics.queries import by_time, page, sampled
+from mltrail_api.mlflow.metrics.queries import sampled
 from mltrail_api.mlflow.metrics.requests import GetHistory, GetHistoryBulk, GetHistoryBulkInterval
 from mltrail_api.services import Services
 from mltrail_api.visibility import RUN_BOUND_S, Freshness, freshness_of
 from mltrail_core.errors import Invalid
 from mltrail_core.ids import CONTROL, partition_of
-from mltrail_core.series import Series, Window, read_series
+from mltrail_core.series import Series, Window, read_history_page, read_series
 
 MAX_RUNS = 100
 MAX_RESULTS_PER_RUN = 2500
@@ -32,9 +32,8 @@ async def get_history(services: Services, request: GetHistory, caller: Caller) -
     start = offset_of_token(request.page_token)
 
     def query(connection: Connection) -> tuple[list[dict[str, object]], int]:
-        points = by_time(read_series(connection, request.run_id, request.metric_key))
-        count = len(points) if request.max_results is None else request.max_results
-        return _as_json(page(points, start, count), request.metric_key), len(points)
+        page = read_history_page(connection, request.run_id, request.metric_key, start, request.max_results)
+        return _as_json(page.points, request.metric_key), page.total
 
     seen = await services.visibility.read(query, caller.asks_for(freshness_of(request.run_id)))
     metrics, total = seen.value
@@ -54,8 +53,8 @@ async def get_history_bulk(services: Services, request: GetHistoryBulk, caller: 
     def query(connection: Connection) -> list[dict[str, object]]:
         metrics: list[dict[str, object]] = []
         for run_id in sorted(set(request.run_id)):
-            points = by_time(read_series(connection, run_id, request.metric_key))
-            metrics += _as_json(page(points, 0, count - len(metrics)), request.metric_key, run_id)
+            page = read_history_page(connection, run_id, request.metric_key, 0, count - len(metrics))
+            metrics += _as_json(page.points, request.metric_key, run_id)
         return metrics
 
     seen = await services.visibility.read(query, caller.asks_for(_freshness(request.run_id)))

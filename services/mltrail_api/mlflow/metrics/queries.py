@@ -1,21 +1,10 @@
-"""The points of one metric as MLflow's endpoints give them: by time, by page, or sampled."""
+"""A sample of the points of one metric, as MLflow's page asks for it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mltrail_core.series import Series
-
-
-def by_time(points: Series) -> Series:
-    """Return the points by (time, step, value), the order of get-history; NaN counts as 0 there, as in stock."""
-    values = np.where(np.isnan(points.values), 0.0, points.values)
-    return points.at(np.lexsort((values, points.steps, points.times_us)))
-
-
-def page(points: Series, start: int, count: int) -> Series:
-    """Return `count` points from `start` on, fewer at the end."""
-    return points.at(slice(start, start + max(0, count)))
 
 
 def sampled(points: Series, count: int) -> Series:

@@ -13,6 +13,10 @@ from mltrail_core.readmodel.tables.artifacts import (
     artifacts,
     unverified_artifacts,
 )
+from mltrail_core.readmodel.tables.chunks import (
+    compaction_calls,
+    metric_chunks,
+)
 from mltrail_core.readmodel.tables.columns import METADATA, TEXT
 from mltrail_core.readmodel.tables.experiments import (
     experiment_aliases,
@@ -79,6 +83,7 @@ __all__ = [
     "artifact_versions",
     "artifacts",
     "changes",
+    "compaction_calls",
     "dataset_inputs",
     "deleted_logged_models",
     "experiment_aliases",
@@ -93,6 +98,7 @@ __all__ = [
     "logged_models",
     "lost_runs",
     "metric_blocks",
+    "metric_chunks",
     "metric_summaries",
     "model_inputs",
     "model_outputs",
