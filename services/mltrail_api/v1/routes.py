@@ -6,7 +6,18 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from mltrail_api.identity import endpoints as identity
-from mltrail_api.v1 import blobs, delivery, heartbeats, outcome, records, registry, series, series_keys, webhooks
+from mltrail_api.v1 import (
+    blobs,
+    delivery,
+    heartbeats,
+    outcome,
+    records,
+    registry,
+    run_keys,
+    series,
+    series_keys,
+    webhooks,
+)
 
 
 class Problem(BaseModel):
@@ -26,5 +37,17 @@ router = APIRouter(
         503: {"model": Problem, "description": "Try again. See `Retry-After`."},
     },
 )
-for part in (records, blobs, delivery, heartbeats, outcome, identity, registry, webhooks, series_keys, series):
+for part in (
+    records,
+    blobs,
+    delivery,
+    heartbeats,
+    outcome,
+    identity,
+    registry,
+    webhooks,
+    run_keys,
+    series_keys,
+    series,
+):
     router.include_router(part.router)

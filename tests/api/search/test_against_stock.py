@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 
 import pytest
@@ -11,69 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mltrail_api.search.expression import ViewType
+from mltrail_api.search.run_walk import Effort
 from mltrail_api.search.runs import search_runs
 from mltrail_core.readmodel.store import ReadModel, open_read_model
-from tests.api.search.sample import EXPERIMENT_ID, SampleDataset, SampleRun, as_mlflow, fill
+from tests.api.search.random_searches import FILTER_LISTS, ORDERS, run_lists
+from tests.api.search.sample import EXPERIMENT_ID, SampleRun, as_mlflow, fill
 from tests.api.search.stock import SearchUtils
 from tests.servers import PostgresServer
 
-_WORDS = st.sampled_from(["", "a", "A", "ab", "aB", "b", "a_b", "a%b", "a*b", "[ab]", "10", "9", "é", "É"])
-_KEYS = st.sampled_from(["x", "a b"])
-_NUMBERS = st.sampled_from([0.0, -1.5, 2.0, 1e-3, 1e300, math.nan, math.inf, -math.inf])
-_TIMES_MS = st.integers(0, 5)
-_DATASETS = st.builds(SampleDataset, name=_WORDS, digest=st.just("d"), context=st.none() | _WORDS)
-
-
-@st.composite
-def _runs(draw: st.DrawFn) -> list[SampleRun]:
-    return [
-        SampleRun(
-            f"{number:032x}",
-            name=draw(_WORDS),
-            user=draw(_WORDS),
-            status=draw(st.sampled_from(["RUNNING", "FINISHED", "FAILED"])),
-            started_us=draw(_TIMES_MS) * 1000,
-            ended_us=draw(st.none() | _TIMES_MS.map(lambda time_ms: time_ms * 1000)),
-            params=draw(st.dictionaries(_KEYS, _WORDS, max_size=2)),
-            tags=draw(st.dictionaries(_KEYS, _WORDS, max_size=2)),
-            metrics=draw(st.dictionaries(_KEYS, _NUMBERS, max_size=2)),
-            datasets=tuple(draw(st.lists(_DATASETS, max_size=2, unique_by=lambda dataset: dataset.name))),
-        )
-        for number in range(draw(st.integers(3, 8)))
+_EFFORTS = st.sampled_from(
+    [
+        Effort(),  # so few runs are sorted
+        Effort(few_runs=0, rare_runs=0, counted_runs=0, walked_rows=1000),  # walked to the end
+        Effort(few_runs=0, rare_runs=2, counted_runs=4, walked_rows=1000),
+        Effort(few_runs=0, rare_runs=0, counted_runs=4, walked_rows=2),  # walked too far now and then
+        Effort(few_runs=0, rare_runs=0, counted_runs=0, walked_rows=1),
     ]
-
-
-_PATTERNS = st.sampled_from(["%", "_", "a%", "%b", "A_", "a_b", "%[%", "*", "%a%b%", "", "?", "É"])
-_NUMBER_COMPARATORS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
-_TEXT_TESTS = st.one_of(
-    st.builds("{} '{}'".format, st.sampled_from(["=", "!="]), _WORDS),
-    st.builds("{} '{}'".format, st.sampled_from(["LIKE", "ILIKE"]), _PATTERNS.filter(lambda pattern: pattern != "É")),
-    st.builds("LIKE '{}'".format, _PATTERNS),
 )
-_LISTS = st.builds(
-    "{} ({})".format,
-    st.sampled_from(["IN", "NOT IN"]),
-    st.lists(_WORDS.map(repr), min_size=1, max_size=3).map(", ".join),
-)
-_COMPARISONS = st.one_of(
-    st.builds("metrics.`{}` {} {}".format, _KEYS, _NUMBER_COMPARATORS, st.sampled_from(["0", "-1.5", "1e-3", "3."])),
-    st.builds("params.`{}` {}".format, _KEYS, _TEXT_TESTS | st.sampled_from(["IS NULL", "IS NOT NULL"])),
-    st.builds('tags."{}" {}'.format, _KEYS, _TEXT_TESTS | st.sampled_from(["is null", "is not null"])),
-    st.builds("{} {}".format, st.sampled_from(["status", "run_name", "attr.user_id", "run.run_id"]), _TEXT_TESTS),
-    st.builds("dataset.{} {}".format, st.sampled_from(["name", "context"]), _TEXT_TESTS | _LISTS),
-    st.builds("{} {} {}".format, st.sampled_from(["start_time", "end_time"]), _NUMBER_COMPARATORS, st.integers(-1, 6)),
-    st.builds("run_id {} ('{:032x}')".format, st.sampled_from(["IN", "NOT IN"]), st.integers(0, 8)),
-)
-_FILTER_LISTS = st.lists(st.lists(_COMPARISONS, max_size=2).map(" AND ".join), min_size=4, max_size=12)
-_ORDERS = st.lists(
-    st.builds(
-        "{} {}".format,
-        st.sampled_from(["metrics.x", "params.`a b`", "tags.x", "start_time", "end_time", "status", "run_name"]),
-        st.sampled_from(["ASC", "DESC"]),
-    ),
-    max_size=3,
-    unique_by=lambda clause: clause.split()[0],
-)
+"""Each way that a search can take, which with the numbers of a server only large ones do."""
 
 
 @pytest.fixture(scope="module")
@@ -93,39 +47,54 @@ def postgres_model(postgres_server: PostgresServer) -> Iterator[ReadModel]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(_runs(), _FILTER_LISTS, _ORDERS, st.integers(1, 4))
+@given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4))
 def test_sqlite_answers_as_stock(
-    sqlite_model: ReadModel, sample: list[SampleRun], filters: list[str], order_by: list[str], page_size: int
+    sqlite_model: ReadModel,
+    sample: list[SampleRun],
+    filters: list[str],
+    order_by: list[str],
+    page_size: int,
+    effort: Effort,
 ) -> None:
-    _compare(sqlite_model, sample, filters, order_by, page_size)
+    _compare(sqlite_model, sample, filters, order_by, page_size, effort)
 
 
 @settings(max_examples=20, deadline=None)
-@given(_runs(), _FILTER_LISTS, _ORDERS, st.integers(1, 4))
+@given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4))
 def test_postgresql_answers_as_stock(
-    postgres_model: ReadModel, sample: list[SampleRun], filters: list[str], order_by: list[str], page_size: int
+    postgres_model: ReadModel,
+    sample: list[SampleRun],
+    filters: list[str],
+    order_by: list[str],
+    page_size: int,
+    effort: Effort,
 ) -> None:
-    _compare(postgres_model, sample, filters, order_by, page_size)
+    _compare(postgres_model, sample, filters, order_by, page_size, effort)
 
 
 def _compare(
-    read_model: ReadModel, sample: list[SampleRun], filters: list[str], order_by: list[str], page_size: int
+    read_model: ReadModel,
+    sample: list[SampleRun],
+    filters: list[str],
+    order_by: list[str],
+    page_size: int,
+    effort: Effort,
 ) -> None:
     fill(read_model, sample)
     mlflow_runs = [as_mlflow(run) for run in sample]
     for filter_string in filters:
         matching = SearchUtils.filter(mlflow_runs, filter_string)
         expected = [run.info.run_id for run in SearchUtils.sort(matching, order_by)]
-        assert _walk(read_model, filter_string, order_by, page_size) == expected, filter_string
+        assert _walk(read_model, filter_string, order_by, page_size, effort) == expected, filter_string
 
 
-def _walk(read_model: ReadModel, filter_string: str, order_by: list[str], page_size: int) -> list[str]:
+def _walk(read_model: ReadModel, filter_string: str, order_by: list[str], page_size: int, effort: Effort) -> list[str]:
     found: list[str] = []
     page_token = None
     while True:
         with read_model.reading() as connection:
             page = search_runs(
-                connection, [EXPERIMENT_ID], filter_string, ViewType.ALL, page_size, order_by, page_token
+                connection, [EXPERIMENT_ID], filter_string, ViewType.ALL, page_size, order_by, page_token, effort
             )
         assert len(page.run_ids) == page_size or page.next_page_token is None
         assert not set(found) & set(page.run_ids), "a run came on two pages"
