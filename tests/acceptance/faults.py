@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 from sqlalchemy import select
 
 from mltrail_core.intervals import parse_intervals
 from mltrail_core.log import EventLog
-from mltrail_core.metric_block import block_of_bytes, concatenate
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
+from mltrail_core.series import logged_points
 from tests import preloaded
 from tests.acceptance.stack import Stack, projected, wait_for
 from tests.acceptance.trainer import KEYS, value_of
@@ -107,10 +106,7 @@ def assert_exactly_what_was_sent(read_model: ReadModel, ids: list[str]) -> None:
     """Compare every point of every run with what its trainer is known to have logged."""
     for number, run_id in enumerate(ids):
         with read_model.reading() as connection:
-            blocks = connection.execute(
-                select(tables.metric_blocks.c.block).where(tables.metric_blocks.c.run_id == run_id)
-            ).scalars()
-            whole = concatenate(block_of_bytes(bytes(packed)) for packed in blocks)
+            logged = [point for key, part in logged_points(connection, run_id) for point in part.points(key)]
             run = connection.execute(select(tables.runs.c.status).where(tables.runs.c.run_id == run_id)).scalar_one()
             rejected = connection.execute(
                 select(tables.rejections.c.message).where(tables.rejections.c.subject == run_id)
@@ -118,10 +114,9 @@ def assert_exactly_what_was_sent(read_model: ReadModel, ids: list[str]) -> None:
         assert run == "FINISHED"
         assert rejected == []
         for key in KEYS:
-            series = whole.of_key(key)
-            order = np.argsort(series.steps, kind="stable")
-            assert series.steps[order].tolist() == list(range(STEPS)), f"{run_id} {key}"
-            assert series.values[order].tolist() == [value_of(str(number), key, step) for step in range(STEPS)]
+            series = [point for point in logged if point.key == key]
+            assert [point.step for point in series] == list(range(STEPS)), f"{run_id} {key}"
+            assert [point.value for point in series] == [value_of(str(number), key, step) for step in range(STEPS)]
 
 
 def assert_all_arrived(stack: Stack, ids: list[str]) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from mltrail_core.artifacts import ArtifactStore
-from mltrail_core.metric_block import block_of_bytes, concatenate
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
+from mltrail_core.series import logged_points
 
 Fact = tuple[str, str, object, object]
 """A kind, a key, and what it has: a point's step and value, a text, or a file's size and hash."""
@@ -44,10 +44,7 @@ def arrived_run(run_id: str, read_model: ReadModel, artifacts: ArtifactStore) ->
     faults: list[str] = []
     with read_model.reading() as connection:
         status = connection.execute(select(tables.runs.c.status).where(tables.runs.c.run_id == run_id)).scalar()
-        blocks = connection.execute(
-            select(tables.metric_blocks.c.block).where(tables.metric_blocks.c.run_id == run_id)
-        ).scalars()
-        points = concatenate(block_of_bytes(bytes(packed)) for packed in blocks)
+        points = [point for key, part in logged_points(connection, run_id) for point in part.points(key)]
         for table, kind in ((tables.params, "param"), (tables.tags, "tag")):
             rows = connection.execute(select(table.c.key, table.c.value).where(table.c.run_id == run_id))
             # The others are those that mltrail sets itself.
@@ -71,10 +68,9 @@ def arrived_run(run_id: str, read_model: ReadModel, artifacts: ArtifactStore) ->
             select(tables.rejections.c.message).where(tables.rejections.c.subject == run_id)
         ).scalars()
         faults += [f"rejected: {message}" for message in rejected]
-    for point in points.points():
+    for point in points:
         facts["point", point.key, point.step, point.value] += 1
-    counted = Counter({key: 0 for key in points.keys})
-    counted.update(point.key for point in points.points())
+    counted = Counter(point.key for point in points)
     if counted != Counter(dict(tuple(row) for row in summaries)):
         faults.append(f"the summaries count {dict(tuple(row) for row in summaries)} points, there are {dict(counted)}")
     for path, size_bytes, sha256 in files:
