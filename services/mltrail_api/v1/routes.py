@@ -16,6 +16,8 @@ from mltrail_api.v1 import (
     run_keys,
     series,
     series_keys,
+    series_many,
+    series_statistics,
     webhooks,
 )
 
@@ -49,5 +51,7 @@ for part in (
     run_keys,
     series_keys,
     series,
+    series_many,
+    series_statistics,
 ):
     router.include_router(part.router)

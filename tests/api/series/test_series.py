@@ -17,7 +17,7 @@ from mltrail_api.series.export import MAX_EXPORTS
 from tests.api.running import RunningApi, wait_until
 from tests.api.series.logged import TIME_US, ask, found, log_points, refused
 
-LONG = 300_000
+LONG = 200_000
 ARROW = "application/vnd.apache.arrow.stream"
 
 
