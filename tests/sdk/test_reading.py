@@ -45,7 +45,10 @@ def test_a_run_is_read_back_while_it_goes_on_and_after_it_ended(uri: str, tmp_pa
     history = mltrail.metric_history(run.id, "loss")
     assert [point.step for point in history] == [0, 1, 2]
     assert [history[0].value, math.isnan(history[1].value), history[2].value] == [0.5, True, 0.25]
+    assert any(point.time_us % 1000 for point in history), "times were cut to milliseconds"
     assert mltrail.metric_history(run.id, "never logged") == []
+    with pytest.raises(NotFound, match="0000 not found"):
+        mltrail.metric_history("0" * 32, "loss")
 
 
 def test_runs_are_found_by_experiment_filter_and_order(uri: str) -> None:

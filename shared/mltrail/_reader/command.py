@@ -16,7 +16,8 @@ from mltrail._delivery import Arrived
 from mltrail._reader import Decision, RunSnapshot
 from mltrail._reader.decision_json import decision_of
 from mltrail._reader.delivery_json import arrived_of
-from mltrail._reader.mlflow_json import items, point_of, snapshot_of
+from mltrail._reader.mlflow_json import items, snapshot_of
+from mltrail._reader.series_json import points_of
 from mltrail_core.errors import Invalid, NotFound, Unavailable
 from mltrail_core.metric_block import MetricPoint
 
@@ -45,7 +46,11 @@ class CommandReader:
         return [snapshot_of(run) for run in items(self._ask(*arguments), "runs")]
 
     def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
-        return [point_of(item, key) for item in items(self._ask("runs", "history", run_id, key), "metrics")]
+        try:
+            return points_of(self._ask("runs", "metrics", run_id, key))
+        except NotFound:
+            self._ask("runs", "metrics", run_id)  # which tells a run that is not there
+            return []
 
     def delivery(self, run_id: str) -> Arrived:
         return arrived_of(self._ask("runs", "show", run_id).get("delivery"))

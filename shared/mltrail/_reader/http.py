@@ -1,8 +1,9 @@
-"""Reads over MLflow's REST protocol, page by page, so that nothing is cut off silently."""
+"""Reads over HTTP: MLflow's REST protocol page by page, so that nothing is cut off silently, and our own API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 import httpx
 
@@ -10,7 +11,8 @@ from mltrail._delivery import Arrived
 from mltrail._reader import Decision, RunSnapshot
 from mltrail._reader.decision_json import decision_of
 from mltrail._reader.delivery_json import arrived_of
-from mltrail._reader.mlflow_json import items, point_of, snapshot_of
+from mltrail._reader.mlflow_json import items, snapshot_of
+from mltrail._reader.series_json import points_of
 from mltrail._settings import without_password
 from mltrail._transport.http import token_header
 from mltrail_core.errors import Forbidden, Invalid, NotFound, Unavailable
@@ -18,7 +20,6 @@ from mltrail_core.metric_block import MetricPoint
 
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _PAGE_RUNS = 1000
-_PAGE_POINTS = 25_000
 _PAGE_EXPERIMENTS = 1000
 
 
@@ -51,16 +52,13 @@ class HttpReader:
         return found
 
     def metric_history(self, run_id: str, key: str) -> list[MetricPoint]:
-        points: list[MetricPoint] = []
-        query: dict[str, str | int] = {"run_id": run_id, "metric_key": key, "max_results": _PAGE_POINTS}
+        metrics = f"{self._address}/api/v1/runs/{run_id}/metrics"
         with self._client() as client:
-            while True:
-                answer = self._get(client, "metrics/get-history", query)
-                points += [point_of(item, key) for item in items(answer, "metrics")]
-                if not answer.get("next_page_token"):
-                    break
-                query["page_token"] = str(answer["next_page_token"])
-        return sorted(points, key=lambda point: (point.step, point.time_us))
+            try:
+                return points_of(self._get(client, f"{metrics}/{quote(key)}", {}))
+            except NotFound:
+                self._get(client, metrics, {"max_results": 1})  # which tells a run that is not there
+                return []
 
     def delivery(self, run_id: str) -> Arrived:
         with self._client() as client:

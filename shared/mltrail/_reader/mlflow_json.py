@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from mltrail._reader import RunSnapshot
 from mltrail_core.errors import Unavailable
-from mltrail_core.metric_block import MetricPoint
 from mltrail_core.rules import LOST_STATUS, LOST_TAG
 
 
@@ -33,16 +32,6 @@ def snapshot_of(answer: object) -> RunSnapshot:
                 tags=tags,
             )
     raise Unavailable(f"the answer describes no run: {str(answer)[:200]}; is it an mltrail of another version?")
-
-
-def point_of(item: Mapping[str, object], key: str) -> MetricPoint:
-    """Return one point of a metric's history."""
-    return MetricPoint(
-        str(item.get("key", key)),
-        _number(item.get("value", 0.0)),
-        _whole(item.get("step", 0)),
-        _whole(item.get("timestamp", 0)) * 1000,
-    )
 
 
 def items(answer: object, name: str) -> list[Mapping[str, object]]:
