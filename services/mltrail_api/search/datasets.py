@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from mltrail_api.search.placement import EXPERIMENT_ID, PLACED_RUNS, is_placed_in
-from mltrail_api.search.runs import dataset_text
+from mltrail_api.search.run_conditions import dataset_text
 from mltrail_core.readmodel.tables import dataset_inputs, runs
 
 MAX_SUMMARIES = 1000

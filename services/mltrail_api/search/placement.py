@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,9 +31,16 @@ _MAX_EXPERIMENTS = 10_000
 EXPERIMENT_ID: ColumnElement[str] = func.coalesce(experiment_aliases.c.experiment_id, runs.c.experiment_id)
 """The experiment's own id, also where the run names it by an alias; what the run says when it is not known yet."""
 
-PLACED_RUNS: FromClause = runs.outerjoin(
-    experiment_aliases, experiment_aliases.c.proposed_id == runs.c.experiment_id
-).outerjoin(experiments, experiments.c.experiment_id == EXPERIMENT_ID)
+
+def placed(source: FromClause) -> FromClause:
+    """Return `source`, which holds `runs`, joined with the experiments that they are in."""
+    return source.outerjoin(experiment_aliases, experiment_aliases.c.proposed_id == runs.c.experiment_id).outerjoin(
+        experiments, experiments.c.experiment_id == EXPERIMENT_ID
+    )
+
+
+PLACED_RUNS: FromClause = placed(runs)
+"""Runs beside the experiment they are in."""
 
 IS_DELETED: ColumnElement[bool] = or_(runs.c.is_deleted, func.coalesce(experiments.c.is_deleted, false()))
 """Deleted by its own event or with its experiment."""
@@ -77,7 +85,23 @@ def is_in_view(is_deleted: ColumnElement[bool], view_type: ViewType) -> ColumnEl
             return true()
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which experiments runs are in: as a condition, and the id that all of them name if there is only one."""
+
+    holds: ColumnElement[bool]
+    only_id: str | None
+
+
+ANYWHERE = Placement(true(), None)
+
+
 def is_placed_in(connection: Connection, experiment_ids: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether a run is in one of these experiments, as `placed_in` does."""
+    return placed_in(connection, experiment_ids).holds
+
+
+def placed_in(connection: Connection, experiment_ids: Sequence[str]) -> Placement:
     """Return whether a run is in one of these experiments, under whichever of their ids it and the caller name them.
 
     Raises:
@@ -89,9 +113,12 @@ def is_placed_in(connection: Connection, experiment_ids: Sequence[str]) -> Colum
     proposed = experiment_aliases.c.proposed_id
     is_alias = experiment_aliases.c.experiment_id.in_(own_ids)
     if connection.execute(select(proposed).where(is_alias).limit(1)).first() is None:
-        return runs.c.experiment_id.in_(own_ids)
+        if len(own_ids) == 1:
+            return Placement(runs.c.experiment_id == own_ids[0], own_ids[0])
+        return Placement(runs.c.experiment_id.in_(own_ids), None)
     # Each trainer that knew only the name may have left an alias: there can be thousands, so they stay in SQL.
-    return or_(runs.c.experiment_id.in_(own_ids), runs.c.experiment_id.in_(select(proposed).where(is_alias)))
+    named = or_(runs.c.experiment_id.in_(own_ids), runs.c.experiment_id.in_(select(proposed).where(is_alias)))
+    return Placement(named, None)
 
 
 def own_experiment_ids(connection: Connection, experiment_ids: Iterable[str]) -> list[str]:

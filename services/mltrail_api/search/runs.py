@@ -2,77 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import assert_never
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, TypeGuard
 
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Select,
-    Table,
-    Text,
-    and_,
-    case,
-    cast,
-    exists,
-    func,
-    not_,
-    null,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import Connection, select
 
-from mltrail_api.search.conditions import number_condition, text_condition, time_condition
-from mltrail_api.search.expression import (
-    And,
-    Column,
-    Entity,
-    Expression,
-    Membership,
-    NumberComparison,
-    OrderTerm,
-    Presence,
-    TextComparison,
-    ViewType,
-)
+from mltrail_api.search.expression import And, Column, Comparison, Entity, Expression, OrderTerm, ViewType
 from mltrail_api.search.limits import DEFAULT_RESULTS, check_max_results
-from mltrail_api.search.page_token import AfterRun, Offset, Start, decode_token, encode_token
+from mltrail_api.search.page_token import After, Offset, Part, decode_token, encode_token
 from mltrail_api.search.parse import parse_run_filter, parse_run_order
-from mltrail_api.search.placement import (
-    ARTIFACT_URI,
-    IS_DELETED,
-    MLFLOW_STATUS,
-    PLACED_RUNS,
-    SHOWN_STATUS,
-    is_in_view,
-    is_placed_in,
-)
+from mltrail_api.search.placement import ANYWHERE, IS_DELETED, PLACED_RUNS, is_in_view, placed_in
+from mltrail_api.search.run_conditions import NUMBER_ATTRIBUTES, RunCondition, run_condition
+from mltrail_api.search.run_order import HAS_VALUE, IS_NULL, LACKS_KEY, Position, sorted_source, whole_order
+from mltrail_api.search.run_walk import Effort, Where, page_of
 from mltrail_core.errors import Invalid
-from mltrail_core.readmodel.tables import (
-    dataset_inputs,
-    metric_summaries,
-    params,
-    runs,
-    tags,
-)
-from mltrail_core.rules import LOST_STATUS
+from mltrail_core.readmodel.tables import runs
 
-_NEWEST_FIRST = OrderTerm(Column(Entity.ATTRIBUTE, "start_time"), is_ascending=False)
-_TEXT_ATTRIBUTES: dict[str, ColumnElement[str]] = {
-    "run_id": runs.c.run_id,
-    "run_name": runs.c.name,
-    "user_id": runs.c.user,
-    "status": MLFLOW_STATUS,
-    "artifact_uri": ARTIFACT_URI,
-}
-_TIME_ATTRIBUTES: dict[str, ColumnElement[int]] = {"start_time": runs.c.started_us, "end_time": runs.c.ended_us}
-_KEYED: dict[Entity, Table] = {Entity.PARAM: params, Entity.TAG: tags, Entity.METRIC: metric_summaries}
-_CONTEXT_TAG = "mlflow.data.context"
-_SortKey = ColumnElement[int] | ColumnElement[float] | ColumnElement[str]
+_EFFORT = Effort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +40,9 @@ def search_runs(
     max_results: int = DEFAULT_RESULTS,
     order_by: Sequence[str] = (),
     page_token: str | None = None,
+    effort: Effort = _EFFORT,
 ) -> RunPage:
     """Return a page of the runs of some experiments that match a filter, as runs/search of MLflow's SQL store does.
-
-    Whoever walks the pages of the default order sees every run that was there at the start exactly once, also while
-    runs are added; pages of other orders shift when runs are added or change.
 
     Args:
         connection: on the read model; `load_runs` gives the runs themselves.
@@ -105,113 +52,92 @@ def search_runs(
         max_results: 1 to 50,000.
         order_by: what `parse_run_order` takes; ties are broken by newest start, then run id.
         page_token: of the page before, from the same search.
+        effort: see `find_runs`.
 
     Raises:
         Invalid: an argument is malformed; the message says which, and where in it.
     """
-    check_max_results(max_results)
     terms = parse_run_order(order_by)
-    expression = parse_run_filter(filter_string)
-    start = decode_token("runs", page_token)
-    is_default_order = terms in ((), (_NEWEST_FIRST,))
-    source, order = _ordering(terms)
-    query = (
-        select(runs.c.run_id, runs.c.started_us)
-        .select_from(source)
-        .where(
-            is_placed_in(connection, experiment_ids),
-            is_in_view(IS_DELETED, run_view_type),
-            _condition(expression, connection.dialect.name),
-        )
-        .order_by(*order)
-        .limit(max_results + 1)
-    )
-    rows = connection.execute(_from(query, start, is_default_order)).all()
+    conditions = [
+        run_condition(part, connection.dialect.name) for part in _comparisons(parse_run_filter(filter_string))
+    ]
+    return find_runs(connection, experiment_ids, conditions, run_view_type, max_results, terms, page_token, effort)
+
+
+def find_runs(
+    connection: Connection,
+    experiment_ids: Sequence[str] | None,
+    conditions: Sequence[RunCondition],
+    run_view_type: ViewType = ViewType.ACTIVE_ONLY,
+    max_results: int = DEFAULT_RESULTS,
+    terms: Sequence[OrderTerm] = (),
+    page_token: str | None = None,
+    effort: Effort = _EFFORT,
+) -> RunPage:
+    """Return a page of the runs of some experiments that fulfil all conditions.
+
+    A page begins behind the last run of the page before, by what that run was sorted by: a walk through the pages
+    costs the same at every page, and shows each run that does not change meanwhile exactly once.
+
+    Args:
+        experiment_ids: ids or aliases of experiments; None means all there are.
+        terms: ties are broken by newest start, then run id.
+        effort: from what numbers on a search takes which way; the answers are the same.
+
+    Raises:
+        Invalid: an argument is malformed; the message says which.
+    """
+    check_max_results(max_results)
+    order = whole_order(terms)
+    after = _position(page_token, order)
+    placement = ANYWHERE if experiment_ids is None else placed_in(connection, experiment_ids)
+    in_view = RunCondition(is_in_view(IS_DELETED, run_view_type))
+    where = Where(placement, (in_view, *conditions), tuple(conditions))
+    run_ids = page_of(connection, where, order, after, max_results + 1, effort)
     next_page_token = None
-    if len(rows) > max_results:
-        last = rows[max_results - 1]
-        following: Start = AfterRun(last.started_us, last.run_id)
-        if not is_default_order:
-            following = Offset((start.count if isinstance(start, Offset) else 0) + max_results)
-        next_page_token = encode_token("runs", following)
-    return RunPage(tuple(row.run_id for row in rows[:max_results]), next_page_token)
+    if len(run_ids) > max_results:
+        next_page_token = _token_after(connection, run_ids[max_results - 1], order)
+    return RunPage(tuple(run_ids[:max_results]), next_page_token)
 
 
-def _from(query: Select[str, int], start: Start, is_default_order: bool) -> Select[str, int]:
-    match start:
-        case Offset(count):
-            return query.offset(count) if count else query
-        case AfterRun(started_us, run_id) if is_default_order:
-            is_later = and_(runs.c.started_us == started_us, runs.c.run_id > run_id)
-            return query.where(or_(runs.c.started_us < started_us, is_later))
-        case _:
-            raise Invalid("the page token belongs to a search in another order; keep order_by the same on every page")
+def _comparisons(expression: Expression) -> Iterator[Comparison]:
+    if not isinstance(expression, And):
+        yield expression
+        return
+    for part in expression.parts:
+        yield from _comparisons(part)
 
 
-def _condition(expression: Expression, dialect: str) -> ColumnElement[bool]:
-    match expression:
-        case And(parts):
-            return and_(true(), *(_condition(part, dialect) for part in parts))
-        case Presence(column, is_present):
-            table = _KEYED[column.entity]
-            has_key = _exists(table, table.c.key == column.key)
-            return has_key if is_present else not_(has_key)
-        case NumberComparison(Column(Entity.METRIC, key)):
-            table = metric_summaries
-            return _exists(table, table.c.key == key, number_condition(table.c.last_value, expression))
-        case NumberComparison(column):
-            return time_condition(_TIME_ATTRIBUTES[column.key], expression)
-        case TextComparison(Column(Entity.ATTRIBUTE, "status"), value=value) if value.upper() == LOST_STATUS:
-            return text_condition(SHOWN_STATUS, expression, dialect)
-        case TextComparison(Column(Entity.ATTRIBUTE, key)):
-            return text_condition(_TEXT_ATTRIBUTES[key], expression, dialect)
-        case TextComparison(Column(Entity.DATASET, key)):
-            return _exists(dataset_inputs, text_condition(dataset_text(key, dialect), expression, dialect))
-        case TextComparison(column):
-            table = _KEYED[column.entity]
-            return _exists(table, table.c.key == column.key, text_condition(table.c.value, expression, dialect))
-        case Membership(Column(Entity.DATASET, key), values, is_negated):
-            return _exists(dataset_inputs, _is_among(dataset_text(key, dialect), values, is_negated))
-        case Membership(column, values, is_negated):
-            return _is_among(_TEXT_ATTRIBUTES[column.key], values, is_negated)
-        case _ as unreachable:
-            assert_never(unreachable)
+def _token_after(connection: Connection, run_id: str, order: Sequence[OrderTerm]) -> str:
+    source, keys = sorted_source(PLACED_RUNS, order)
+    columns = [column for key in keys for column in (key.rank, key.value)]
+    row = connection.execute(select(*columns).select_from(source).where(runs.c.run_id == run_id)).one()
+    place: list[Part] = []
+    found: Sequence[Any] = row
+    for rank, value in zip(found[::2], found[1::2], strict=True):
+        place += [rank, value if rank == HAS_VALUE else None]
+    return encode_token("runs", After((_name_of(order), *place, run_id)))
 
 
-def _exists(table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(table.c.run_id == runs.c.run_id, *conditions).correlate(runs)
+def _position(page_token: str | None, order: Sequence[OrderTerm]) -> Position | None:
+    match decode_token("runs", page_token):
+        case After((str(name), *place, str(run_id))) if name == _name_of(order) and len(place) == 2 * len(order):
+            pairs = zip(place[::2], place[1::2], order, strict=True)
+            values = tuple((rank, value) for rank, value, term in pairs if _is_place(rank, value, term.column))
+            if len(values) == len(order):
+                return Position(values, run_id)
+        case Offset(0):
+            return None
+    raise Invalid("the page token belongs to a search in another order; keep order_by the same on every page")
 
 
-def _is_among(column: ColumnElement[str], values: Sequence[str], is_negated: bool) -> ColumnElement[bool]:
-    return column.not_in(values) if is_negated else column.in_(values)
+def _is_place(rank: Part, value: Part, column: Column) -> TypeGuard[int]:
+    if rank != HAS_VALUE:
+        return rank in (IS_NULL, LACKS_KEY) and value is None
+    if column.entity is Entity.METRIC:
+        return isinstance(value, int | float)
+    return isinstance(value, int if column.entity is Entity.ATTRIBUTE and column.key in NUMBER_ATTRIBUTES else str)
 
 
-def dataset_text(key: str, dialect: str) -> ColumnElement[str]:
-    """Return the name, digest or context of a row of `dataset_inputs`; the context is NULL where none was said."""
-    tags_json = dataset_inputs.c.tags
-    if key != "context":
-        return dataset_inputs.c[key]
-    if dialect == "sqlite":
-        return func.json_extract(tags_json, f'$."{_CONTEXT_TAG}"', type_=Text())
-    return cast(tags_json, JSON).op("->>", return_type=Text())(_CONTEXT_TAG).collate("C")
-
-
-def _ordering(terms: Sequence[OrderTerm]) -> tuple[FromClause, list[_SortKey]]:
-    """Return the runs joined with what they are sorted by, and the ORDER BY, as `_get_orderby_clauses` of MLflow."""
-    source = PLACED_RUNS
-    order: list[_SortKey] = []
-    for term in terms:
-        column = term.column
-        if column.entity is Entity.ATTRIBUTE:
-            value = _TIME_ATTRIBUTES.get(column.key, _TEXT_ATTRIBUTES.get(column.key))
-            assert value is not None
-            order.append(case((value.is_(null()), 1), else_=0))
-        else:
-            table = _KEYED[column.entity].alias()
-            source = source.outerjoin(table, and_(table.c.run_id == runs.c.run_id, table.c.key == column.key))
-            value = table.c.last_value if column.entity is Entity.METRIC else table.c.value
-            order.append(case((table.c.run_id.is_(null()), 2), (value.is_(null()), 1), else_=0))
-        order.append(value.asc() if term.is_ascending else value.desc())
-    if not any(term.column == _NEWEST_FIRST.column for term in terms):
-        order.append(runs.c.started_us.desc())
-    return source, [*order, runs.c.run_id.asc()]
+def _name_of(order: Sequence[OrderTerm]) -> str:
+    return hashlib.sha256(json.dumps([astuple(term) for term in order]).encode()).hexdigest()[:12]

@@ -47,7 +47,7 @@ def postgres_model(postgres_server: PostgresServer) -> Iterator[ReadModel]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4))
+@given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4), _EFFORTS)
 def test_sqlite_answers_as_stock(
     sqlite_model: ReadModel,
     sample: list[SampleRun],
@@ -60,7 +60,7 @@ def test_sqlite_answers_as_stock(
 
 
 @settings(max_examples=20, deadline=None)
-@given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4))
+@given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4), _EFFORTS)
 def test_postgresql_answers_as_stock(
     postgres_model: ReadModel,
     sample: list[SampleRun],

@@ -8,7 +8,7 @@ import pytest
 
 from mltrail_api.search.experiments import search_experiments
 from mltrail_api.search.expression import ViewType
-from mltrail_api.search.page_token import AfterRun, encode_token
+from mltrail_api.search.page_token import After, encode_token
 from mltrail_core.errors import Invalid
 from mltrail_core.readmodel.store import ReadModel
 from tests.api.search.sample import SampleExperiment, fill
@@ -94,6 +94,6 @@ def test_bad_arguments_are_refused(read_model: ReadModel) -> None:
                 search_experiments(connection, max_results=max_results)
         with pytest.raises(Invalid, match="experiment id 'x' is not a decimal number"):
             search_experiments(connection, "experiment_id = 'x'")
-        for page_token in ("x", encode_token("runs", AfterRun(1, "a")), encode_token("experiments", AfterRun(1, "a"))):
+        for page_token in ("x", encode_token("runs", After((1, "a"))), encode_token("experiments", After((1, "a")))):
             with pytest.raises(Invalid, match="page token"):
                 search_experiments(connection, page_token=page_token)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from mltrail_api.search.expression import ViewType
-from mltrail_api.search.page_token import AfterRun, Offset, encode_token
+from mltrail_api.search.page_token import After, Offset, encode_token
 from mltrail_api.search.parse import MAX_COMPARISONS, MAX_LISTED_VALUES, MAX_ORDER_TERMS, MAX_PATTERN_CHARACTERS
 from mltrail_api.search.runs import search_runs
 from mltrail_core.errors import Invalid
@@ -203,7 +203,7 @@ def test_pages_of_the_default_order_stay_put_while_runs_are_added(read_model: Re
         *(
             encode_token("runs", Offset(-1)),
             encode_token("runs", Offset(2**63)),
-            encode_token("runs", AfterRun(1, "\0")),
+            encode_token("runs", After((1, "\0"))),
         ),
     ],
 )

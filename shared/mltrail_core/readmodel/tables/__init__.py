@@ -57,7 +57,9 @@ from mltrail_core.readmodel.tables.registry import (
     registry_changes,
 )
 from mltrail_core.readmodel.tables.runs import (
+    HEAD_CHARACTERS,
     dataset_inputs,
+    indexed_value,
     metric_blocks,
     metric_summaries,
     model_inputs,
@@ -77,6 +79,7 @@ from mltrail_core.readmodel.tables.webhooks import (
 )
 
 __all__ = [
+    "HEAD_CHARACTERS",
     "METADATA",
     "TEXT",
     "artifact_uploads",
@@ -92,6 +95,7 @@ __all__ = [
     "experiment_tags",
     "experiments",
     "generation",
+    "indexed_value",
     "logged_model_metrics",
     "logged_model_params",
     "logged_model_tags",

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    FromClause,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    func,
+    literal_column,
+)
 
 from mltrail_core.readmodel.tables.columns import CLUSTERED, METADATA, TEXT, id_column, us_column
+
+HEAD_CHARACTERS = 128
+"""So much of a param or tag PostgreSQL has in its index, whose entries take 2,704 bytes at most. SQLite has it whole,
+so that it reads the index alone where a condition needs the whole value."""
+
+
+def indexed_value(table: FromClause, dialect: str) -> ColumnElement[str]:
+    """Return the value of `params` or `tags`, or of an alias of them, as it is indexed.
+
+    Spelled without parameters: an index on an expression serves only what is written alike.
+    """
+    if dialect == "sqlite":
+        value: ColumnElement[str] = table.c.value
+        return value
+    return func.substr(table.c.value, literal_column("1"), literal_column(str(HEAD_CHARACTERS)), type_=TEXT)
+
 
 runs = Table(
     "runs",
@@ -21,8 +50,9 @@ runs = Table(
     us_column("created_us"),
     Column("actor", TEXT, nullable=False),
     id_column("actor_known"),
-    Index("runs_by_experiment", "experiment_id", "started_us", "run_id"),
 )
+Index("runs_by_experiment", runs.c.experiment_id, runs.c.started_us.desc(), runs.c.run_id)
+Index("runs_by_start", runs.c.started_us.desc(), runs.c.run_id)  # of all experiments, or of several
 
 params = Table(
     "params",
@@ -30,9 +60,10 @@ params = Table(
     id_column("run_id", primary_key=True),
     Column("key", TEXT, primary_key=True),
     Column("value", TEXT, nullable=False),
-    Index("params_by_key", "key"),
     **CLUSTERED,
 )
+for _dialect in ("sqlite", "postgresql"):
+    Index(f"params_by_key_{_dialect}", params.c.key, indexed_value(params, _dialect)).ddl_if(dialect=_dialect)
 
 tags = Table(
     "tags",
@@ -40,9 +71,10 @@ tags = Table(
     id_column("run_id", primary_key=True),
     Column("key", TEXT, primary_key=True),
     Column("value", TEXT, nullable=False),
-    Index("tags_by_key", "key"),
     **CLUSTERED,
 )
+for _dialect in ("sqlite", "postgresql"):
+    Index(f"tags_by_key_{_dialect}", tags.c.key, indexed_value(tags, _dialect)).ddl_if(dialect=_dialect)
 
 metric_blocks = Table(  # the points of a run, as they came, one row for each run and projection batch
     "metric_blocks",

@@ -1,0 +1,271 @@
+"""Finding a page of runs among very many, without looking at them all.
+
+There are three ways, none of which leaves the choice of an index to the database, which knows nothing about the values
+of one key. A condition that few runs may fulfil gives them all, to be looked at and sorted. Else the runs are walked
+in the order asked for, through an index that has it, until enough fulfil the conditions. When the walk comes through
+too many, all runs are looked at, which costs as much as there are runs; that is left to searches that find next to
+nothing by several conditions that are fulfilled often, and to orders that no index has.
+
+An order of several terms is walked by its first; the runs that tie there are a page of the other terms' order, under
+the condition that they tie: a recursion. So ties cost nothing, as where a param has three values in 100,000 runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, func, select
+
+from mltrail_api.search.expression import OrderTerm
+from mltrail_api.search.order_index import OrderIndex, order_index
+from mltrail_api.search.placement import PLACED_RUNS, Placement, placed
+from mltrail_api.search.run_conditions import RunCondition
+from mltrail_api.search.run_order import HAS_VALUE, Position, SortValue, is_after, sorted_source
+from mltrail_core.readmodel.tables import runs
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a search looks at before it takes another way.
+
+    Attributes:
+        few_runs: so many can as well be looked at all.
+        rare_runs: so many that may fulfil a condition are looked at all, before any walk.
+        counted_runs: so many that may fulfil a condition are counted, and looked at all after a walk that led too far.
+        walked_rows: so many are walked through.
+    """
+
+    few_runs: int = 2_000
+    rare_runs: int = 5_000
+    counted_runs: int = 20_000
+    walked_rows: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which runs are searched.
+
+    Attributes:
+        placement: in which experiments.
+        conditions: what the runs have to fulfil, lifecycle among it.
+        uncounted: those of them of which it is not known how many runs may fulfil them.
+        fewest: how many runs may fulfil the condition that the fewest may, and which, if they were counted.
+    """
+
+    placement: Placement
+    conditions: tuple[RunCondition, ...]
+    uncounted: tuple[RunCondition, ...]
+    fewest: tuple[int, Select[str]] | None = None
+
+    def under(self, condition: RunCondition) -> Where:
+        """Return those of the runs that fulfil one more condition."""
+        return replace(self, conditions=(*self.conditions, condition), uncounted=(condition,))
+
+    def holds(self) -> ColumnElement[bool]:
+        """Return all conditions as one."""
+        return and_(self.placement.holds, *(condition.holds for condition in self.conditions))
+
+
+class _WalkedTooFar(Exception):
+    """So many rows were walked that all of them are better looked at."""
+
+
+def page_of(
+    connection: Connection,
+    where: Where,
+    terms: Sequence[OrderTerm],
+    after: Position | None,
+    limit: int,
+    effort: Effort,
+) -> list[str]:
+    """Return the ids of the first `limit` runs after a place in a whole order (see `whole_order`)."""
+    is_plain = len(terms) == 1 and not where.uncounted  # then the walk ends as soon as the page is full
+    if not is_plain and _has_few(connection, where, effort):
+        return _sorted_page(connection, where, terms, after, limit)
+    where = _counted(connection, where, effort)
+    try:
+        return _Walk(connection, effort).page(where, terms, after, limit)
+    except _WalkedTooFar:
+        if where.fewest is not None:
+            return _sorted_page(connection, where, terms, after, limit, where.fewest[1])
+        return _sorted_page(connection, _joined(where, connection.dialect.name), terms, after, limit)
+
+
+def _joined(where: Where, dialect: str) -> Where:
+    """Return the same runs, told so that PostgreSQL joins all rows at once; SQLite would do both, one by one."""
+    if dialect == "sqlite":
+        return where
+    found = [condition.candidates for condition in where.conditions if condition.candidates is not None]
+    among = tuple(RunCondition(runs.c.run_id.in_(run_ids)) for run_ids in found)
+    return replace(where, conditions=(*among, *where.conditions))
+
+
+def _counted(connection: Connection, where: Where, effort: Effort) -> Where:
+    """Return the same runs, the conditions that few may fulfil first; each condition is counted only once."""
+    asked = [condition for condition in where.uncounted if condition.candidates is not None]
+    if not asked:
+        return replace(where, uncounted=())
+    bound = effort.counted_runs
+    counts = [_bounded_count(each.candidates, bound) for each in asked if each.candidates is not None]
+    counted = sorted(zip(connection.execute(select(*counts)).one(), asked, strict=True), key=lambda pair: pair[0])
+    fewest = where.fewest
+    for count, condition in counted:
+        if count <= bound and condition.candidates is not None and (fewest is None or count < fewest[0]):
+            fewest = (count, condition.candidates)
+    first = [condition for count, condition in counted if count <= bound]
+    placed_first = {id(condition) for condition in first}
+    others = [condition for condition in where.conditions if id(condition) not in placed_first]
+    return replace(where, conditions=(*first, *others), uncounted=(), fewest=fewest)
+
+
+def _has_few(connection: Connection, where: Where, effort: Effort) -> bool:
+    placed_runs = select(runs.c.run_id).where(where.placement.holds)
+    count: int = connection.execute(select(_bounded_count(placed_runs, effort.few_runs))).scalar_one()
+    return count <= effort.few_runs
+
+
+def _bounded_count(run_ids: Select[str], bound: int) -> ScalarSelect[int]:
+    """Return how many there are, or one more than `bound` if there are more."""
+    return select(func.count()).select_from(run_ids.limit(bound + 1).subquery()).scalar_subquery()
+
+
+def _sorted_page(
+    connection: Connection,
+    where: Where,
+    terms: Sequence[OrderTerm],
+    after: Position | None,
+    limit: int,
+    rare: Select[str] | None = None,
+) -> list[str]:
+    """Return the page after looking at all runs, or only at the `rare` ones."""
+    source = PLACED_RUNS
+    if rare is not None:
+        few = rare.cte("rare").prefix_with("MATERIALIZED")
+        source = placed(few.join(runs, runs.c.run_id == few.c.run_id))
+    source, keys = sorted_source(source, terms)
+    query = (
+        select(runs.c.run_id)
+        .select_from(source)
+        .where(where.holds(), is_after(after, keys))
+        .order_by(*(clause for key in keys for clause in key.clauses()), runs.c.run_id.asc())
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The walks of one search; each raises `_WalkedTooFar` when too many runs are on its way."""
+
+    connection: Connection
+    effort: Effort
+
+    def page(self, where: Where, terms: Sequence[OrderTerm], after: Position | None, limit: int) -> list[str]:
+        """Return the ids of the first `limit` runs after a place in the order of `terms` and run ids."""
+        where = _counted(self.connection, where, self.effort)
+        if where.fewest is not None and where.fewest[0] <= self.effort.rare_runs:
+            return _sorted_page(self.connection, where, terms, after, limit, where.fewest[1])
+        if not terms:
+            return _sorted_page(self.connection, where, terms, after, limit)
+        index = order_index(terms[0].column, where.placement.only_id, self.connection.dialect.name)
+        if index is None:
+            raise _WalkedTooFar
+        if len(terms) == 1:
+            return self._starts(where, index, terms[0], after, limit)
+        found: list[str] = []
+        rank, value = (HAS_VALUE, None) if after is None else after.values[0]
+        if rank == HAS_VALUE:
+            if after is not None:
+                found += self._tied(where, index, terms, index.part_of(value), after, limit)
+                after = None
+            if len(found) < limit:
+                found += self._values(where, index, terms, index.part_of(value), limit - len(found))
+        for missing, condition in index.missing():
+            if len(found) < limit and missing >= rank:
+                rest = after.rest if after is not None and missing == rank else None
+                found += self.page(where.under(condition), terms[1:], rest, limit - len(found))
+        return found
+
+    def _starts(
+        self, where: Where, index: OrderIndex, term: OrderTerm, after: Position | None, limit: int
+    ) -> list[str]:
+        """Return runs in the order of their start and then of their ids."""
+        walked = list(index.walked)
+        if after is not None:
+            _, beyond = after.values[0]
+            walked.append(index.value >= beyond if term.is_ascending else index.value <= beyond)
+        end = self._end_of_walk(index, term, walked)
+        _, keys = sorted_source(index.source, [term])
+        query = (
+            select(runs.c.run_id)
+            .select_from(index.source)
+            .where(*walked, *_up_to(index, term, end), is_after(after, keys), where.holds())
+            .order_by(*keys[0].clauses(), runs.c.run_id.asc())
+            .limit(limit)
+        )
+        found = list(self.connection.execute(query).scalars())
+        if len(found) < limit and end is not None:
+            raise _WalkedTooFar
+        return found
+
+    def _values(
+        self, where: Where, index: OrderIndex, terms: Sequence[OrderTerm], beyond: SortValue, limit: int
+    ) -> list[str]:
+        """Return runs that have a value for the first term, from behind those of the value `beyond`."""
+        term = terms[0]
+        walked = list(index.walked)
+        if beyond is not None:
+            walked.append(index.value > beyond if term.is_ascending else index.value < beyond)
+        end = self._end_of_walk(index, term, walked)
+        query = (
+            select(runs.c.run_id, index.value)
+            .select_from(index.source)
+            .where(*walked, *_up_to(index, term, end), where.holds())
+            .order_by(index.value.asc() if term.is_ascending else index.value.desc())
+            .limit(limit + 1)
+        )
+        rows = self.connection.execute(query).all()
+        if len(rows) <= limit and end is not None:
+            raise _WalkedTooFar
+        # The runs that tie with the last one may not all be here: they are a page of their own.
+        last = rows[-1][1] if len(rows) > limit else None
+        whole = [row for row in rows if last is None or row[1] != last]
+        found: list[str] = [run_id for run_id, _ in whole]
+        if len({part for _, part in whole}) < len(whole):
+            listed = RunCondition(runs.c.run_id.in_(found))
+            found = _sorted_page(self.connection, replace(where, conditions=(listed,)), terms, None, limit)
+        if last is not None and len(found) < limit:
+            found += self._tied(where, index, terms, last, None, limit - len(found))
+        return found
+
+    def _tied(
+        self,
+        where: Where,
+        index: OrderIndex,
+        terms: Sequence[OrderTerm],
+        part: SortValue,
+        after: Position | None,
+        limit: int,
+    ) -> list[str]:
+        """Return runs for which the index of the first term holds this part, from behind `after`."""
+        tied = where.under(index.ties(part))
+        if index.is_cut(part):
+            return _sorted_page(self.connection, tied, terms, after, limit)
+        return self.page(tied, terms[1:], None if after is None else after.rest, limit)
+
+    def _end_of_walk(self, index: OrderIndex, term: OrderTerm, walked: Sequence[ColumnElement[bool]]) -> SortValue:
+        """Return the value up to which to walk, None where the walk may go on to the end.
+
+        A value and no LIMIT around the part walked: SQLite would sort all of that first.
+        """
+        by_value = index.value.asc() if term.is_ascending else index.value.desc()
+        query = select(index.value).select_from(index.table).where(*walked).order_by(by_value)
+        value: SortValue = self.connection.execute(query.offset(self.effort.walked_rows).limit(1)).scalar()
+        return value
+
+
+def _up_to(index: OrderIndex, term: OrderTerm, end: SortValue) -> list[ColumnElement[bool]]:
+    if end is None:
+        return []
+    return [index.value <= end if term.is_ascending else index.value >= end]
