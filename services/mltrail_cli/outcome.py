@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mltrail_api.v1.outcome import load_outcome
+from mltrail_api.v1.decided import load_outcome
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.settings import read_settings

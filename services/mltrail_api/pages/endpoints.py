@@ -25,7 +25,7 @@ from mltrail_api.search.placement import own_experiment_ids
 from mltrail_api.search.runs import search_runs
 from mltrail_api.search.view import RunView, load_run, load_runs
 from mltrail_api.services import Services
-from mltrail_api.v1.delivery import Delivery, load_delivery, with_present
+from mltrail_api.v1.delivered import Delivery, load_delivery, with_present
 from mltrail_api.visibility import EVENTUAL
 from mltrail_core.errors import Invalid
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from mltrail_api.pages.queries import artifacts_of, metric_summaries_of
 from mltrail_api.search.view import load_run
-from mltrail_api.v1.delivery import load_delivery
+from mltrail_api.v1.delivered import load_delivery
 from mltrail_cli.composition import Ports
 from mltrail_cli.demo.trainers import Trainer
 from mltrail_cli.demo.training import Trained

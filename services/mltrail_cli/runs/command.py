@@ -12,7 +12,7 @@ from mltrail_api.pages.queries import all_experiments, artifacts_of, metric_summ
 from mltrail_api.search.expression import ViewType
 from mltrail_api.search.runs import search_runs
 from mltrail_api.search.view import RunView, load_runs
-from mltrail_api.v1.delivery import load_delivery, with_present
+from mltrail_api.v1.delivered import load_delivery, with_present
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.runs.history import history_of

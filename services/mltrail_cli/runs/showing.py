@@ -11,7 +11,7 @@ from rich.markup import escape
 from mltrail_api.pages.queries import MetricSummary, StoredArtifact
 from mltrail_api.pages.shown import shown_duration, shown_number, shown_size, shown_time
 from mltrail_api.search.view import RunView
-from mltrail_api.v1.delivery import Delivery, ProducerDelivery
+from mltrail_api.v1.delivered import Delivery, ProducerDelivery
 from mltrail_cli.runs.history import Change
 from mltrail_cli.terminal import console, plain_table
 from mltrail_core.metric_block import MetricPoint
