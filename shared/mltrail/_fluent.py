@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,7 @@ def start_run(
     *,
     tags: Mapping[str, object] | None = None,
     resume: bool = False,
+    console: bool | None = None,
 ) -> Run:
     """Start a run, make it the active one and return it at once; no network is waited for.
 
@@ -141,6 +143,7 @@ def start_run(
             process. A joined run keeps its status when this process ends, whoever began it ends it.
         tags: tags to set.
         resume: the joined run is RUNNING again, and ends with this process.
+        console: whether what is printed while this run is open is kept with it; None as `init` says.
 
     Raises:
         ValueError, TypeError: an argument is not valid.
@@ -154,6 +157,8 @@ def start_run(
             init()
         session, recording = _session, _recording
         assert session is not None
+        if console is not None:
+            recording = replace(recording, console=bool(console))
         if run_id is None and not _has_joined:
             run_id = session.settings.run_id
             _has_joined = run_id is not None
@@ -170,14 +175,15 @@ def start_run(
         name = checked_name(name or new_run_name())
         stream = session.create_run(experiment, name)
         run = Run(session, stream, name=name, experiment=experiment, on_end=_deactivate)
-        describe_run(session, stream, recording)
     run.set_tags(checked_tags)
     with _lock:
         _open_runs.append(run)
     _active.set((*_active.get(), run))
     lifecycle.catch_sigterm()
-    watch.attach(run, session, stream, recording, is_own=run_id is None)
+    watch.attach(run, session, stream, recording, is_own=run_id is None, is_resumed=resume)
     lifecycle.renew_in_child(watch.begin_again_in_child)
+    if run.name is not None:
+        describe_run(session, stream, recording)  # last: the threads that it makes busy would hold up all that follows
     return run
 
 

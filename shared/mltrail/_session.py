@@ -91,6 +91,8 @@ class Session:
             self.spool.open()
         else:
             self._open_transport()
+            if not is_folder:
+                self.spool.prepare()
 
     def _begin(self) -> None:
         settings = self.settings
@@ -349,10 +351,9 @@ class Session:
             from mltrail._lifecycle import watch_child
 
             self._packing.start()
-            self._doing.start()
+            self._packing.start_beside(self._doing)
             if not self.settings.is_offline:
-                self._sending.start()
-                self._resending.start()
+                self._packing.start_beside(self._sending, self._resending)
             self._is_running = True
             if self._open_streams:
                 self._begin_beating()
@@ -378,7 +379,14 @@ class Session:
         does so when it logs."""
         if not self._is_beating and not self._is_closed and not self.settings.is_offline:
             self._is_beating = True
-            self._beating.start()
+            self.start_worker(self._beating)
+
+    def start_worker(self, worker: Worker) -> None:
+        """Start a further thread; where this session has one already, that one waits for it and the caller does not."""
+        if self._is_running:
+            self._packing.start_beside(worker)
+        else:
+            worker.start()
 
     def _say(self, stream: Stream, sized: Sized) -> bool:
         return self.buffer.put(Said(stream, sized))

@@ -17,6 +17,8 @@ from typing import Protocol, cast
 from mltrail._gpus import gpu_metrics
 
 PREFIX = "system/"
+ALWAYS_KNOWN = "disk_usage_megabytes"
+"""A metric that there is wherever there are any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from mltrail._console import Console, ConsoleLog
 from mltrail._description import keep_text
-from mltrail._system_metrics import PREFIX, SystemMetrics
+from mltrail._system_metrics import ALWAYS_KNOWN, PREFIX, SystemMetrics
 from mltrail._worker import Worker
+from mltrail_core.errors import MltrailError, Unavailable
 
 if TYPE_CHECKING:
     from mltrail._recording import Recording
@@ -25,6 +26,8 @@ _CONSOLE_GROWTH = 1.25
 """The console is stored again when it has grown by a quarter, or after half an hour: each storing is of the whole text,
 so all of them together are at most five times the last."""
 _IDLE_S = 60.0
+_ASKED_TIMES = 6
+"""So often a server is asked where the steps of a resumed run go on; until then nothing is sampled."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,9 +36,13 @@ class _Watched:
     session: Session
     stream: Stream
     prefix: str = PREFIX
-    metrics: SystemMetrics | None = None
     interval_s: float = 0.0
-    step: int = 0
+    """Of system metrics; 0 for none."""
+    metrics: SystemMetrics | None = None
+    """Made by the thread: it reads files, for which no call should wait."""
+    step: int | None = 0
+    """Of the next sample; None while that is to be found out, of a run that is resumed."""
+    asked: int = 0
     sample_due: float = float("inf")
     log: ConsoleLog | None = None
     log_path: str = CONSOLE_PATH
@@ -60,31 +67,39 @@ class Watch:
         self._console.begin_again_in_child()
         self._begin()
 
-    def attach(self, run: Run, session: Session, stream: Stream, recording: Recording, *, is_own: bool) -> None:
+    def attach(
+        self, run: Run, session: Session, stream: Stream, recording: Recording, *, is_own: bool, is_resumed: bool
+    ) -> None:
         """Watch a run from now on, as far as `recording` says so.
 
         `is_own`: the run began here. A run that was joined gets the metrics of a further node only where a launcher
-        says which process is the first there, and its console under a name that no other process has.
+        says which process is the first there, and its console under a name that no other process has. One that is
+        resumed gets the metrics in any case, at the steps that follow.
         """
         watched, now = _Watched(run, session, stream, stored_at=time.monotonic()), time.monotonic()
         writer = session.writer
-        if recording.system_metrics_interval_s and recording.is_first_on_node and (is_own or recording.is_launched):
+        if (
+            recording.system_metrics_interval_s
+            and recording.is_first_on_node
+            and (is_own or is_resumed or recording.is_launched)
+        ):
             node = recording.node_id or (writer.host if recording.is_launched else None)
             watched.prefix = PREFIX if node is None else f"{PREFIX}{_in_key(node)}/"
-            watched.metrics, watched.interval_s = SystemMetrics(), recording.system_metrics_interval_s
+            watched.interval_s = recording.system_metrics_interval_s
             watched.sample_due = now + watched.interval_s
+            watched.step = None if is_resumed else 0
         if recording.console:
             watched.log = ConsoleLog()
             if not is_own:
                 watched.log_path = f"mltrail/console-{_in_key(writer.host)}-{writer.process_id}.log"
             self._console.attach(watched.log)
-        if watched.metrics is None and watched.log is None:
+        if not watched.interval_s and watched.log is None:
             return
         with self._lock:
             self._watched.append(watched)
             if self._worker is None:
                 self._worker = Worker("mltrail-watch", self._step, session.losses)
-                self._worker.start()
+                session.start_worker(self._worker)
             self._worker.wake()
 
     def detach(self, run: Run) -> None:
@@ -105,9 +120,14 @@ class Watch:
             self.detach(run)
 
     def _step(self) -> float:
+        for watched in list(self._watched):
+            if watched.step is None and watched.sample_due <= time.monotonic():
+                watched.step = _step_after_others(watched)  # without the lock: it may wait for a server
         with self._lock:
             for watched in self._watched:
                 now = time.monotonic()
+                if watched.interval_s and watched.metrics is None:
+                    watched.metrics = SystemMetrics()
                 if watched.metrics is not None and watched.sample_due <= now:
                     watched.sample_due = now + watched.interval_s
                     self._sample(watched, watched.metrics)
@@ -119,6 +139,8 @@ class Watch:
 
     def _sample(self, watched: _Watched, metrics: SystemMetrics) -> None:
         found = metrics.sample()
+        if watched.step is None:
+            return
         watched.run.log_metrics({watched.prefix + name: value for name, value in found.items()}, watched.step)
         watched.step += 1
 
@@ -136,6 +158,25 @@ class Watch:
 
 watch = Watch()
 """Of this process: it has one terminal and one machine."""
+
+
+def _step_after_others(watched: _Watched) -> int | None:
+    """Return the step after the last that a run has from before, so that its charts go on; None to ask again later, 0
+    when nobody can be asked."""
+    if watched.session.settings.is_offline:
+        return 0
+    from mltrail._reader import open_reader
+
+    watched.asked += 1
+    try:
+        known = open_reader(watched.session.settings.destination).metric_history(
+            watched.run.id, watched.prefix + ALWAYS_KNOWN
+        )
+    except Unavailable:
+        return None if watched.asked < _ASKED_TIMES else 0
+    except MltrailError:
+        return 0
+    return max((point.step for point in known), default=-1) + 1
 
 
 def _console_due(watched: _Watched, log: ConsoleLog) -> float:

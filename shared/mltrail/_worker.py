@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from mltrail._losses import Losses, logger
@@ -20,11 +21,17 @@ class Worker:
         self._wakeup = threading.Event()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
+        self._to_start: deque[Worker] = deque()
 
     def start(self) -> None:
-        """Begin; called once."""
+        """Begin; called once. It waits until the thread runs, which takes long where others are busy."""
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
+
+    def start_beside(self, *workers: Worker) -> None:
+        """Let this one's thread start the workers, so that nobody else waits for their beginning."""
+        self._to_start.extend(workers)
+        self._wakeup.set()
 
     def wake(self) -> None:
         """Let the next step begin now, or right after the one that is going on."""
@@ -45,6 +52,8 @@ class Worker:
     def _run(self) -> None:
         while not self._is_stopping:
             try:
+                while self._to_start:
+                    self._to_start.popleft().start()
                 pause_s = self._step()
             except Exception as error:  # noqa: BLE001 a bug of ours must not end the sending, nor the training
                 logger.exception("mltrail: %s failed; it goes on", self._name)

@@ -22,6 +22,7 @@ from mltrail._recording import read_recording
 from mltrail._system_metrics import Load, SystemMetrics, read_proc
 from mltrail_core.artifacts import open_artifact_store
 from tests.sdk.projected import ProjectedLog, wait_for
+from tests.sdk.real_server import real_server
 from tests.sdk.script import Script
 
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=trunk")
@@ -225,6 +226,21 @@ def test_of_the_processes_that_join_a_run_the_first_of_each_node_tells_how_busy_
     assert bool(keys) is (prefix is not None)
 
 
+def test_a_run_that_is_resumed_goes_on_with_its_steps(tmp_path: Path) -> None:
+    def steps() -> list[int]:
+        return [point.step for point in mltrail.metric_history(run_id, "system/disk_usage_megabytes")]
+
+    with real_server(str(tmp_path / "data" / "log"), tmp_path / "data") as url:
+        mltrail.init(url, system_metrics_interval_s=0.05)
+        with mltrail.start_run() as run:
+            run_id = run.id
+            wait_for(lambda: len(steps()) >= 2)
+        before = len(steps())
+        with mltrail.start_run(run_id=run_id, resume=True):
+            wait_for(lambda: len(steps()) >= before + 2)
+        assert steps() == list(range(len(steps())))
+
+
 def test_the_load_is_that_since_the_last_sample() -> None:
     loads = iter(
         [Load(10, 100, 1, 4, 5_000_000, 0), Load(15, 110, 2, 4, 6_000_000, 0), Load(15, 120, 2, 4, 8_000_000, 0)]
@@ -304,6 +320,18 @@ def test_the_console_is_kept_from_handlers_that_were_there_before_and_the_stream
     assert (log.text(), late.text()) == ("first\nfrom logging\n", "from logging\nsecond\n")
     assert [vars(stream).get("write") for stream in (sys.stdout, sys.stderr)] == before
     assert capsys.readouterr() == ("first\nsecond\n", "from logging\n")
+
+
+def test_one_run_may_ask_for_its_console_and_another_do_without(folder: Path, projected: ProjectedLog) -> None:
+    mltrail.init(folder)
+    with mltrail.start_run(console=True) as asking, mltrail.start_run() as other:
+        print("of one of them")
+    mltrail.init(folder, console=True)
+    with mltrail.start_run(console=False) as quiet:
+        print("of nobody")
+    assert text_of(folder, projected, asking.id, "mltrail/console.log") == "of one of them\n"
+    for run in (other, quiet):
+        assert not projected.artifacts(run.id)
 
 
 def test_a_stream_that_somebody_wrapped_since_stays_theirs(monkeypatch: pytest.MonkeyPatch) -> None:

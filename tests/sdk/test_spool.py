@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mltrail
+from mltrail._points import ENTRIES
 from mltrail._settings import parse_destination
 from mltrail._spool import SpoolFolder, spools_in
 from mltrail._spool import spool as spool_module
@@ -242,8 +243,8 @@ def test_a_full_disk_under_the_spool_keeps_in_memory_then_drops_and_says_so(
             assert "free some space" in caplog.text
             run.log_series("loss", [0] * 1000, [2.0] * 1000)
             wait_for(lambda: session.outbox.unkept().point_count == 1001)
-            disk.setattr(session.buffer, "_max_points", 100)
-            session.buffer.mark = 100
+            disk.setattr(session.buffer, "_max_entries", 100 * ENTRIES)
+            session.buffer.mark = 100 * ENTRIES
             for step in range(150):
                 run.log_metric("loss", 3.0, step)
             assert session.losses.counts() == {"points dropped, the buffer is full": 50}
@@ -302,6 +303,7 @@ def test_a_spool_that_was_full_has_room_again_though_the_training_never_pauses(
     session = mltrail._fluent.current_session()
     monkeypatch.setattr(session._packer, "tidy", lambda: None)  # as if each step of the packing thread found something
     with mltrail.start_run() as run:
+        session.settle()  # the run's creation finds room
         run.log_series("loss", range(20_000), [0.5] * 20_000)
         wait_for(lambda: session.spool._is_troubled)
         kept = session.outbox.kept().record_count

@@ -94,6 +94,13 @@ class Spool:
         """
         self._opened()
 
+    def prepare(self) -> None:
+        """As `open`, so that no later call has to; where there is no place that is said, and done without."""
+        try:
+            self._opened()
+        except Unavailable as error:
+            self._say_trouble(error)
+
     def write(
         self,
         records: Sequence[Outgoing],
