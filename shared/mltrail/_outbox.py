@@ -137,7 +137,8 @@ class Outbox:
         with self._changed:
             tally = self._kept if first_id else self._unkept
             for number, one in enumerate(outgoing):
-                tally.add(one)
+                if not one.is_of_the_living:
+                    tally.add(one)
                 self._append(one, first_id + number if first_id else 0)
             self._put += len(outgoing)
             self.counts.made(one.run_id for one in outgoing)
@@ -185,7 +186,8 @@ class Outbox:
                 assert isinstance(one, _InMemory)  # only what was given out as a batch is settled
                 self._bytes -= len(one.outgoing.record.frozen)
                 run_ids.append(one.outgoing.run_id)
-                (self._kept if one.spool_id else self._unkept).subtract(one.outgoing)
+                if not one.outgoing.is_of_the_living:
+                    (self._kept if one.spool_id else self._unkept).subtract(one.outgoing)
                 if one.spool_id:
                     self._acknowledged = one.spool_id
                     if refused is not None:

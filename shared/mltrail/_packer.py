@@ -73,6 +73,8 @@ class Packer:
                     said.setdefault(stream, []).append(sized)
                 case Ensure(stream, event):
                     lone.append(stream.ensure_experiment(event))
+                case Frozen(record) if record.is_of_the_living:
+                    self._outbox.put((record,))
                 case Frozen(record):
                     lone.append(record)
                 case Keep(upload):

@@ -159,8 +159,8 @@ class Session:
     def join_run(self, run_id: str, *, resume: bool) -> Stream:
         """Return a stream to a run that exists; with `resume` it is RUNNING again and ends with this process."""
         stream = Stream(RunId(run_id), self._writer, owns_status=resume)
-        if resume:
-            self._say(stream, Sized(RunStatusChanged(now_us(), stream.run_id, "RUNNING"), 100))
+        if resume and not self.settings.is_offline:
+            self.buffer.put(Frozen(stream.says_it_runs()))
         self._open(stream)
         return stream
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mltrail_core.clock import now_us
 from mltrail_core.events import Event, ExperimentEnsured, ProducerClosed, ProducerOpened, RunStatusChanged
@@ -43,6 +43,8 @@ class Outgoing:
     point_count: int
     uploads: tuple[str, ...] = ()
     """Names of the uploads that are done with once this record is kept."""
+    is_of_the_living: bool = False
+    """Whether it is true only while this process lives: then it is never spooled, and nobody misses it later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,17 @@ class Stream:
             yield self._next(batch)
         closed = ProducerClosed(now_us(), self._sequence + 1)
         yield self._next([*rest, Sized(closed, 50)])
+
+    def says_it_runs(self) -> Outgoing:
+        """Return the record that lets a resumed run be RUNNING again, as of a producer of its own.
+
+        Only who lives can say that: sent from the spool of a process that has died, it would open again what another
+        has ended since.
+        """
+        at_us = now_us()
+        running = Sized(RunStatusChanged(at_us, self.run_id, "RUNNING"), 100)
+        [only] = Stream(self.run_id, self._writer, owns_status=False).close([running], None)
+        return replace(only, is_of_the_living=True)
 
     def after_close(self, said: Sequence[Sized]) -> Iterator[Outgoing]:
         """Yield what became known only after the end, such as an artifact that was stored late, as of a new producer:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mltrail
+from mltrail import _lifecycle
 from mltrail._points import ENTRIES
 from mltrail._settings import parse_destination
 from mltrail._spool import SpoolFolder, spools_in
@@ -85,6 +86,50 @@ def test_a_killed_training_loses_nothing_older_than_the_flush_interval(
     [row] = [r for r in projected.rows("producers") if r["run_id"] == run_id and r["partition"] != "control"]
     assert row["last_sequence"] is None  # nobody knows what it would still have said
     assert list(root.iterdir()) == []
+
+
+def test_what_a_killed_training_had_resumed_stays_ended_when_its_spool_comes_after_the_end(
+    faulty_server: FaultyServer, projected: ProjectedLog, tmp_path: Path, root: Path
+) -> None:
+    mltrail.init(faulty_server.url, spool=tmp_path / "elsewhere")
+    with mltrail.start_run() as first:
+        first.log_metric("loss", 1.0)
+    faulty_server.stop()
+    script = Script(
+        tmp_path,
+        faulty_server.url,
+        f"""
+        run = mltrail.start_run(run_id={first.id!r}, resume=True)
+        run.log_metric("loss", 2.0, 1)
+        assert not run.flush(timeout_s=0.5)
+        print("killed here", flush=True)
+        time.sleep(60)
+        """,
+    )
+    _killed_after(script, "killed here")
+    faulty_server.start()
+    with mltrail.start_run(run_id=first.id, resume=True) as third:
+        assert third.flush()
+        assert projected.run(first.id)["status"] == "RUNNING"
+        third.log_metric("loss", 3.0, 2)
+    sync(root, faulty_server.url)
+    assert projected.run(first.id)["status"] == "FINISHED"
+    assert sorted(projected.values(first.id, "loss")) == [1.0, 2.0, 3.0]
+
+
+def test_a_resumed_training_that_never_reached_its_server_ends_quietly(
+    faulty_server: FaultyServer, projected: ProjectedLog, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty_server.stop()
+    mltrail.init(faulty_server.url, exit_timeout_s=0.1)
+    with mltrail.start_run(run_id="0" * 31 + "b", resume=True) as run:
+        run.log_metric("loss", 1.0)
+    _lifecycle._at_exit()
+    assert "are lost" not in capsys.readouterr().err
+    faulty_server.start()
+    sync(root, faulty_server.url)
+    assert projected.run(run.id)["status"] == "FINISHED"
+    projected.assert_complete(run.id)
 
 
 def test_with_durability_sync_a_killed_training_loses_nothing_that_a_call_returned_from(
