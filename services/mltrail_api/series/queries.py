@@ -35,6 +35,18 @@ class Summary:
     """Value and step."""
     max: tuple[float, int] | None
 
+    def as_json(self) -> dict[str, object]:
+        """Return the summary as it is answered, with a name for each number."""
+        extremes = {
+            name: None if extreme is None else {"value": extreme[0], "step": extreme[1]}
+            for name, extreme in (("min", self.min), ("max", self.max))
+        }
+        ends = {
+            name: {"value": value, "step": step, "time_us": time_us}
+            for name, (value, step, time_us) in (("first", self.first), ("last", self.last))
+        }
+        return {"key": self.key, "logged_points": self.logged_points, **ends, **extremes}
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:

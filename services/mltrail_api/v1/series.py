@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
+from mltrail_api.series.absence import absent_key, absent_run
 from mltrail_api.series.formats import MEDIA_TYPES, encoded, wanted_format
 from mltrail_api.series.queries import has_run, load_summary
 from mltrail_api.series.reading import Reading, downsampled_reading, whole_reading
@@ -21,8 +22,6 @@ from mltrail_api.v1.series_query import (
     LastUs,
     Points,
     SeriesPoints,
-    absent_key,
-    absent_run,
     consistency_headers,
     window_of,
 )

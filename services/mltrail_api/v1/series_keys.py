@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from mltrail_api.mlflow.wire import json_bytes
-from mltrail_api.series.queries import Summary, has_run, load_summaries
+from mltrail_api.series.absence import absent_run
+from mltrail_api.series.queries import has_run, load_summaries
 from mltrail_api.services import Services
-from mltrail_api.v1.series_query import Consistency, Number, absent_run, consistency_headers
+from mltrail_api.v1.series_query import Consistency, Number, consistency_headers
 from mltrail_api.visibility import EVENTUAL, freshness_of
 from mltrail_core.errors import Invalid
 
@@ -79,7 +80,7 @@ async def list_metrics(
         return json_bytes(
             {
                 "run_id": run_id,
-                "metrics": [summary_json(summary) for summary in found[:max_results]],
+                "metrics": [summary.as_json() for summary in found[:max_results]],
                 "next_page_token": _token_of_key(found[max_results - 1].key) if is_more else None,
             }
         )
@@ -89,19 +90,6 @@ async def list_metrics(
     if seen.value is None:
         raise seen.absence(absent_run(run_id))
     return Response(seen.value, headers=consistency_headers(seen), media_type="application/json")
-
-
-def summary_json(summary: Summary) -> dict[str, object]:
-    """Return a summary as `MetricSummary` describes it."""
-    extremes = {
-        name: None if extreme is None else {"value": extreme[0], "step": extreme[1]}
-        for name, extreme in (("min", summary.min), ("max", summary.max))
-    }
-    ends = {
-        name: {"value": value, "step": step, "time_us": time_us}
-        for name, (value, step, time_us) in (("first", summary.first), ("last", summary.last))
-    }
-    return {"key": summary.key, "logged_points": summary.logged_points, **ends, **extremes}
 
 
 def _token_of_key(key: str) -> str:

@@ -7,11 +7,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, StringConstraints
-from sqlalchemy import Connection
 
 from mltrail_api.mlflow.endpoint import CONSISTENCY_HEADER
 from mltrail_api.series.formats import ARROW, CSV, Format
-from mltrail_api.series.queries import near_keys
 from mltrail_api.visibility import EVENTUAL, RUN_BOUND_S, Freshness, Seen
 from mltrail_core.errors import Invalid
 from mltrail_core.ids import CONTROL, partition_of
@@ -87,17 +85,3 @@ def freshness_of_runs(run_ids: Iterable[str], consistency: Consistency) -> Fresh
 def consistency_headers(seen: Seen[Any]) -> dict[str, str]:
     """Return the header that says whether what was seen is current."""
     return {CONSISTENCY_HEADER: "current" if seen.is_current else "stale"}
-
-
-def absent_run(run_id: str) -> str:
-    """Return what is said of a run that is not there."""
-    return f"Run with id={run_id[:300]} not found; `mltrail runs list` shows those there are"
-
-
-def absent_key(connection: Connection, run_id: str, key: str) -> str:
-    """Return what is said of a metric that the run never logged, with the keys that are most like it."""
-    near = near_keys(connection, run_id, key)
-    if not near:
-        return f"run {run_id} has no metric {key[:300]!r}, nor any other"
-    shown = ", ".join(repr(name) for name in near)
-    return f"run {run_id} has no metric {key[:300]!r}; near are {shown}; GET /api/v1/runs/{run_id}/metrics lists all"

@@ -12,12 +12,11 @@ from rich.markup import escape
 
 from mltrail_api.pages.shown import shown_number, shown_time
 from mltrail_api.search.view import RunView
+from mltrail_api.series.absence import absent_key
 from mltrail_api.series.downsampling import MIN_POINTS
 from mltrail_api.series.formats import Format, encoded
 from mltrail_api.series.queries import Summary, load_summaries, load_summary
 from mltrail_api.series.reading import downsampled_reading, whole_reading
-from mltrail_api.v1.series_keys import summary_json
-from mltrail_api.v1.series_query import absent_key
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.runs.chart import chart_lines
@@ -77,7 +76,7 @@ def print_metrics(
 
 def _print_summaries(run: RunView, summaries: list[Summary], *, as_json: bool) -> None:
     if as_json:
-        print_json({"run_id": run.run_id, "metrics": [summary_json(summary) for summary in summaries]})
+        print_json({"run_id": run.run_id, "metrics": [summary.as_json() for summary in summaries]})
         return
     out = console()
     out.print(f"[bold]{escape(run.name)}[/] [dim]{run.run_id}[/]")
