@@ -108,6 +108,45 @@ def test_processes_of_multiprocessing_log_to_one_run_and_lose_nothing(
     projected.assert_complete(run_id, producer_count=3)
 
 
+@pytest.mark.parametrize("kind", ["joblib", "pool"])
+def test_functions_that_joblib_or_a_pool_runs_join_the_run_as_the_guide_says(
+    folder: Path, tmp_path: Path, projected: ProjectedLog, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("MLTRAIL_URI", str(folder))  # workers that are spawned know nothing of the parent's `init`
+    run_all = {
+        "joblib": "Parallel(n_jobs=2)(delayed(fit)(run.id, fold) for fold in range(5))",
+        "pool": "multiprocessing.get_context('fork').Pool(2).starmap(fit, [(run.id, fold) for fold in range(5)])",
+    }[kind]
+    script = Script(
+        tmp_path,
+        str(folder),
+        f"""
+        import multiprocessing
+        from joblib import Parallel, delayed
+
+        def fit(run_id, fold):
+            with mltrail.start_run(run_id=run_id) as run:
+                for step in range(100):
+                    run.log_metric(f"fold {{fold}}/score", float(step), step)
+                run.log_param(f"fold {{fold}}", os.getpid())
+
+        if __name__ == "__main__":
+            with mltrail.start_run(experiment="cv") as run:
+                print(run.id, flush=True)
+                {run_all}
+        """,
+    )
+    done = script.run()
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.strip()
+    for fold in range(5):
+        assert projected.values(run_id, f"fold {fold}/score") == [float(step) for step in range(100)]
+    assert len(projected.params(run_id)) == 5
+    assert len(set(projected.params(run_id).values())) <= 2
+    assert projected.run(run_id)["status"] == "FINISHED"
+    projected.assert_complete(run_id, producer_count=6)
+
+
 def test_a_fork_while_64_threads_log_does_not_hang(folder: Path, tmp_path: Path, projected: ProjectedLog) -> None:
     script = Script(
         tmp_path,
