@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from mltrail_core.readmodel.store import ReadModel, open_read_model
@@ -124,12 +124,19 @@ def _write(connection: Connection, run_id: str, change: Change) -> None:
             some = metric_blocks.c.last_index.in_(indices[first : first + _ROWS_PER_STATEMENT])
             is_replaced = (metric_blocks.c.run_id == run_id) & (metric_blocks.c.number == number) & some
             removed += connection.execute(delete(metric_blocks).where(is_replaced)).rowcount
-    for key, chunk_numbers in change.replaced.items():
-        is_replaced = (metric_chunks.c.run_id == run_id) & (metric_chunks.c.key == key)
-        is_replaced &= metric_chunks.c.number.in_(chunk_numbers)
-        removed += connection.execute(delete(metric_chunks).where(is_replaced)).rowcount
-    if removed != len(change.blocks) + sum(len(chunk_numbers) for chunk_numbers in change.replaced.values()):
+    if change.replaced:
+        names = [{"its_run": run_id, "its_key": key, "its_number": number} for key, number in change.replaced]
+        removed += connection.execute(_REMOVE_CHUNK, names).rowcount
+    if removed != len(change.blocks) + len(change.replaced):
         raise Overtaken(f"another compaction has replaced blocks or chunks of run {run_id}")
     if change.chunks:
         connection.execute(insert(metric_chunks), change.chunks)
     connection.execute(insert(metric_blocks), [change.rest])
+
+
+_REMOVE_CHUNK = delete(metric_chunks).where(
+    metric_chunks.c.run_id == bindparam("its_run"),
+    metric_chunks.c.key == bindparam("its_key"),
+    metric_chunks.c.number == bindparam("its_number"),
+)
+"""Made once, and run for thousands of chunks at a time."""

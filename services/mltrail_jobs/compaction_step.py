@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from mltrail_core.metric_block import MetricBlock, concatenate
 from mltrail_core.readmodel.tables import metric_blocks, metric_chunks
@@ -40,8 +40,8 @@ class Change:
     has_more: bool
     """Whether the run has more than one step allows."""
     chunks: list[Row] = field(default_factory=list)
-    replaced: dict[str, list[int]] = field(default_factory=dict)
-    """Numbers of chunks, by key."""
+    replaced: list[tuple[str, int]] = field(default_factory=list)
+    """Key and number of chunks."""
     rest: Row = field(default_factory=dict)
     """The block of what is in no chunk. There is one even of nothing: its index says when the run was last written."""
 
@@ -119,8 +119,7 @@ def _make_anew(
     """Add the chunks of the group to the change, and return the last number that was given to a chunk of the metric."""
     points = fresh.at(slice(group.first, group.end))
     if group.spans:
-        replaced = [span.number for span in group.spans]
-        change.replaced.setdefault(key, []).extend(replaced)
+        change.replaced += [(key, span.number) for span in group.spans]
         points = joined([*_logged_points(connection, run_id, key, group.spans), points])
         points = in_order(points.steps, points.times_us, points.values)
     for chunk in chunks_of(points):
@@ -130,10 +129,16 @@ def _make_anew(
 
 
 def _logged_points(connection: Connection, run_id: str, key: str, spans: Sequence[Span]) -> list[Series]:
-    table = metric_chunks.c
-    is_its = (table.run_id == run_id) & (table.key == key) & table.number.in_([span.number for span in spans])
-    query = select(table["columns"]).where(is_its).order_by(table.first_step, table.first_us)
-    return [logged_points_of(columns) for columns in connection.execute(query).scalars()]
+    names = [{"its_run": run_id, "its_key": key, "its_number": span.number} for span in spans]
+    return [logged_points_of(connection.execute(_COLUMNS, name).scalar_one()) for name in names]
+
+
+_COLUMNS = select(metric_chunks.c["columns"]).where(
+    metric_chunks.c.run_id == bindparam("its_run"),
+    metric_chunks.c.key == bindparam("its_key"),
+    metric_chunks.c.number == bindparam("its_number"),
+)
+"""Made once: for thousands of metrics with few points each, making it takes longer than all else."""
 
 
 def _cut(block: MetricBlock, places: Places) -> MetricBlock:

@@ -21,6 +21,8 @@ CHUNK_POINTS = 65_536
 and time, since a chunk never ends between points of the same."""
 BUCKET_POINTS = 256
 """The pyramid has the extremes of each so many points: 4 KB a chunk, 80,000 points of ten millions."""
+SHORT_POINTS = 2048
+"""A chunk of no more has an empty pyramid and is unpacked instead: thousands of metrics are packed in half the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def _chunk(points: Series, counts: Ints | None) -> Chunk:
     columns: list[Numbers] = [points.steps, points.times_us, points.values]
     if counts is not None and counts.max() > 1:
         columns.append(counts)
-    peaks = thinned(seen, BUCKET_POINTS)
+    is_short = len(seen) <= SHORT_POINTS
+    peaks = seen if is_short else thinned(seen, BUCKET_POINTS)
     return Chunk(
         point_count=len(seen),
         first_step=int(points.steps[0]),
@@ -105,6 +108,6 @@ def _chunk(points: Series, counts: Ints | None) -> Chunk:
         last_us=int(points.times_us[-1]),
         lowest_us=int(points.times_us.min()),
         highest_us=int(points.times_us.max()),
-        pyramid=pack([peaks.steps, peaks.times_us, peaks.values]),
+        pyramid=b"" if is_short else pack([peaks.steps, peaks.times_us, peaks.values]),
         columns=pack(columns),
     )

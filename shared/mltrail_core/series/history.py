@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection
 
-from mltrail_core.series.series import NOTHING, Series, joined
+from mltrail_core.series.series import Series, is_rising, joined
 from mltrail_core.series.spans import Part
 from mltrail_core.series.stored import StoredSeries
 
@@ -76,5 +76,7 @@ def _stretches(stored: StoredSeries) -> Iterator[_Stretch]:
 
 
 def _by_time(points: Series) -> Series:
+    if is_rising(points.times_us, points.steps):
+        return points
     values = np.where(np.isnan(points.values), 0.0, points.values)
-    return points.at(np.lexsort((values, points.steps, points.times_us))) if len(points) else NOTHING
+    return points.at(np.lexsort((values, points.steps, points.times_us)))

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import ColumnElement, Connection, select
 
 from mltrail_core.readmodel.tables import metric_chunks
-from mltrail_core.series.chunk import points_of
+from mltrail_core.series.chunk import BUCKET_POINTS, points_of
 from mltrail_core.series.loose import read_loose
 from mltrail_core.series.series import EVERYTHING, Series, Window, merged
 from mltrail_core.series.spans import Part, read_spans, sweep
+from mltrail_core.series.thinning import thinned
 
 _CHUNKS_PER_QUERY = 8
 """So many chunks are in memory at a time, packed: 4 MB."""
@@ -51,7 +52,12 @@ class StoredSeries:
         for first in range(0, len(parts), _PYRAMIDS_PER_QUERY):
             some = parts[first : first + _PYRAMIDS_PER_QUERY]
             packed = self._packed(some, metric_chunks.c.pyramid)
-            yield from (points_of(packed[part.span.number]) for part in some if part.span is not None)
+            for part in some:
+                pyramid = b"" if part.span is None else packed[part.span.number]
+                if pyramid:
+                    yield points_of(pyramid)
+                else:  # a short chunk
+                    yield from (thinned(points, BUCKET_POINTS) for points in self.points([part]))
 
     def _packed(self, parts: Sequence[Part], column: ColumnElement[bytes]) -> dict[int, bytes]:
         numbers = [part.span.number for part in parts if part.span is not None]
