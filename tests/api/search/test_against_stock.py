@@ -21,10 +21,10 @@ from tests.servers import PostgresServer
 _EFFORTS = st.sampled_from(
     [
         Effort(),  # so few runs are sorted
-        Effort(few_runs=0, rare_runs=0, counted_runs=0, walked_rows=1000),  # walked to the end
-        Effort(few_runs=0, rare_runs=2, counted_runs=4, walked_rows=1000),
-        Effort(few_runs=0, rare_runs=0, counted_runs=4, walked_rows=2),  # walked too far now and then
-        Effort(few_runs=0, rare_runs=0, counted_runs=0, walked_rows=1),
+        Effort(few_runs=0, rare_runs=0, first_rows=1000),  # walked to the end
+        Effort(few_runs=0, rare_runs=3, first_rows=1000),
+        Effort(few_runs=0, rare_runs=0, first_rows=1, counted_runs=4, walked_rows=3),
+        Effort(few_runs=0, rare_runs=0, first_rows=1, counted_runs=0, walked_rows=2),
     ]
 )
 """Each way that a search can take, which with the numbers of a server only large ones do."""
