@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.benchmarks import client_rows, growth_rows, http_rows, native_rows, sdk_rows, start_rows
+from tests.benchmarks import client_rows, growth_rows, http_rows, native_rows, sdk_rows, series_rows, start_rows
 from tests.benchmarks.load import driver
 from tests.benchmarks.peers import PEERS, Blueprint
 from tests.benchmarks.results import Result, table
@@ -24,6 +24,7 @@ ROWS = {
     "http": http_rows.measure,
     "native": native_rows.measure,
     GROWTH: growth_rows.measure,
+    "series": series_rows.measure,
 }
 
 

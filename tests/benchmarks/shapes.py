@@ -34,6 +34,8 @@ class Sizes:
     growth_points: int = 62_500
     growth_keys: int = 500
     growth_times: int = 20
+    series_points: tuple[int, ...] = (1_000_000, 10_000_000)
+    series_blocks: int = 60_000
     sdk_calls: int = 1_000_000
     sdk_peer_calls: int = 2_000
     sdk_calls_points: int = 2_000_000
@@ -66,6 +68,8 @@ QUICK = Sizes(
     growth_points=300,
     growth_keys=10,
     growth_times=1,
+    series_points=(3_000,),
+    series_blocks=300,
     sdk_calls=2_000,
     sdk_peer_calls=40,
     sdk_calls_points=200,

@@ -9,7 +9,7 @@ from tests.benchmarks.__main__ import main
 
 
 def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--quick", "client", "http", "native", "growth", "--peers", "folder"])
+    main(["--quick", "client", "http", "native", "growth", "series", "--peers", "folder"])
     main(["--quick", "sdk", "--clients", "mltrail, Redis", "mltrail, offline"])
     main(["--quick", "start", "--peers", "canned"])  # a second start of mltrail costs more than all rows together
     printed = capsys.readouterr().out
@@ -19,6 +19,7 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
         "to the read model",
         "memory when idle",
         "last page by a metric",
+        "outline of chunks",
         "one log_metric, the sender busy: p99",
         "trainers to the log, by series",
         "without a server",
