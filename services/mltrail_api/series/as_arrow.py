@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 
 import nanoarrow as na
 import numpy as np
+from nanoarrow.c_array_stream import CArrayStream
 from nanoarrow.ipc import StreamWriter
 
 from mltrail_api.mlflow.wire import json_bytes
 from mltrail_api.series.reading import Reading
-from mltrail_core.series.series import NOTHING, Series
+from mltrail_core.series import Series
 
 METADATA_KEY = b"mltrail"
 
@@ -56,7 +57,7 @@ def arrow_stream(readings: Iterable[Reading], about: dict[str, object], *, is_na
     written = _Written()
     writer = StreamWriter.from_writable(written)
     try:
-        writer.write_array(_batch(schema, NOTHING, ("", "") if is_named else ()))  # for readers that want a batch
+        writer.write_stream(CArrayStream.from_c_arrays([], schema))  # the schema, also when no batch follows
         for reading in readings:
             names = (reading.run_id, reading.key) if is_named else ()
             for part in reading.small_parts():

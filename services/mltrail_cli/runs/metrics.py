@@ -24,7 +24,7 @@ from mltrail_cli.runs.one_run import RunPrefix, load_one_run
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import console, plain_table, print_json
 from mltrail_core.errors import Invalid, NotFound
-from mltrail_core.series import Series, Window, joined
+from mltrail_core.series import EVERYTHING, Series, Window, joined
 
 _CHART_COLUMNS, _CHART_ROWS = 72, 10
 _CHART_POINTS = 4 * _CHART_COLUMNS
@@ -71,7 +71,9 @@ def print_metrics(
             _write(encoded(reading, "csv" if as_csv else "json"), "csv" if as_csv else "json")
             return
         drawn = downsampled_reading(connection, run.run_id, key, window, points or _CHART_POINTS)
-    _print_chart(run, summary, joined(list(drawn.parts())), drawn.total or 0)
+    _print_chart(run, key, joined(list(drawn.parts())), drawn.total or 0)
+    if window == EVERYTHING:
+        _print_ends(summary)
 
 
 def _print_summaries(run: RunView, summaries: list[Summary], *, as_json: bool) -> None:
@@ -102,10 +104,10 @@ def _shown_extreme(extreme: tuple[float, int] | None) -> tuple[str, str]:
     return ("", "") if extreme is None else (shown_number(extreme[0]), str(extreme[1]))
 
 
-def _print_chart(run: RunView, summary: Summary, series: Series, total: int) -> None:
-    """Print a chart with its greatest and least value beside it, and what the summary says."""
+def _print_chart(run: RunView, key: str, series: Series, total: int) -> None:
+    """Print a chart with its greatest and least value beside it."""
     out = console()
-    out.print(f"[bold]{escape(summary.key)}[/] [dim]of {escape(run.name)} {run.run_id}[/]")
+    out.print(f"[bold]{escape(key)}[/] [dim]of {escape(run.name)} {run.run_id}[/]")
     out.print(f"[dim]{len(series)} of {total} points are drawn[/]")
     lines = chart_lines(series, _CHART_COLUMNS, _CHART_ROWS)
     if lines:
@@ -117,6 +119,10 @@ def _print_chart(run: RunView, summary: Summary, series: Series, total: int) -> 
             out.print(f"[dim]{label:>{width}}[/] [cyan]{line}[/]")
         first, last = str(series.steps[0]), str(series.steps[-1])
         out.print(f"{'':{width}} [dim]{first}{last:>{_CHART_COLUMNS - len(first)}}[/]")
+
+
+def _print_ends(summary: Summary) -> None:
+    out = console()
     for what, (value, step, time_us) in (("first", summary.first), ("last", summary.last)):
         out.print(f"[dim]{what:<5}[/] {shown_number(value)} [dim]at step {step}, {shown_time(time_us)} UTC[/]")
     for what, extreme in (("min", summary.min), ("max", summary.max)):
