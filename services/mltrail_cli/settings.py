@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     None: its local names where it is reached at an address of this machine, any elsewhere."""
     role: Role = "all"
     workers: int = Field(default=1, ge=1, le=256)
+    background: Literal["auto", "process", "thread"] = "auto"
+    """Where role `all` projects and does jobs, when one process answers: in another, or in threads of the same one.
+    `auto` is another process where there is a second core for it."""
     stages: str | None = None
     """Stages that versions of models may be in beside MLflow's four, with commas between them."""
     require_auth: bool = False

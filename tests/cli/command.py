@@ -28,9 +28,9 @@ POLL_S = 0.02
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return our environment without mltrail's and MLflow's variables."""
+    """Return our environment without mltrail's and MLflow's variables; servers project in a thread: it loads less."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLTRAIL_", "MLFLOW_"))}
-    return kept | more
+    return kept | {"MLTRAIL_BACKGROUND": "thread"} | more
 
 
 @dataclass(frozen=True, slots=True)

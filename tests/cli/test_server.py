@@ -164,6 +164,51 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
+def test_a_projector_in_a_process_of_its_own_is_replaced_when_killed_and_ends_with_its_parent(tmp_path: Path) -> None:
+    with server(tmp_path, "--background", "process") as running:
+        running.get("/version")
+        wait_until_in("Ctrl-C", running)
+        [first] = _children(running.process.pid)
+        assert f"{first} projects" in running.out
+        _create_experiment(running, "before")
+        os.kill(first, signal.SIGKILL)
+        give_up = time.monotonic() + 40
+        while not (others := set(_children(running.process.pid)) - {first}):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        assert "child_died" in running.err
+        give_up = time.monotonic() + 40
+        _create_experiment(running, "after")
+        while b"after" not in running.get("/api/2.0/mlflow/experiments/search?max_results=10"):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        running.signal(signal.SIGKILL)
+        give_up = time.monotonic() + 30
+        while any(_is_alive(other) for other in others):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+
+def test_ctrl_c_reaches_the_process_that_answers_and_it_ends_the_other(tmp_path: Path) -> None:
+    with server(tmp_path, "--background", "process") as running:
+        wait_until_in("Ctrl-C", running)
+        [child] = _children(running.process.pid)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(child, number)  # as a terminal and a service manager do: the whole group is told
+        assert running.signal(signal.SIGINT) == 0
+        assert not _is_alive(child)
+        assert "Traceback" not in running.err
+        assert "child_died" not in running.err
+
+
+def _create_experiment(running: ServerCommand, name: str) -> None:
+    create = urllib.request.Request(
+        f"{running.url}/api/2.0/mlflow/experiments/create", json.dumps({"name": name}).encode()
+    )
+    with urllib.request.urlopen(create, timeout=30) as answer:
+        assert answer.status == 200
+
+
 def test_roles_alone_serve_one_folder_together(tmp_path: Path) -> None:
     port = free_port()
     api_folder, projector_folder = tmp_path / "api", tmp_path / "projector"

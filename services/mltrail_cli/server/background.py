@@ -27,11 +27,19 @@ class Background:
 
     def start(self, settings: Settings, ports: Ports) -> None:
         """Start what the role runs beside, or instead of, an API."""
+        self.start_projector(settings, ports)
+        self.start_jobs(settings)
+
+    def start_projector(self, settings: Settings, ports: Ports) -> None:
+        """Start to project, when the role does."""
         # Imported by the roles that need it: each start of a projector or an API alone is so much sooner.
         if settings.role in ("all", "projector"):
             from mltrail_projector.loop import Projector
 
             self._run("mltrail-projector", Projector(ports.log, ports.read_model).run)
+
+    def start_jobs(self, settings: Settings) -> None:
+        """Start to do jobs, when the role does."""
         if settings.role in ("all", "jobs"):
             from mltrail_jobs.leases import Leases
             from mltrail_jobs.places import Places, Webhooks

@@ -51,6 +51,10 @@ def _server(
             "--allowed-hosts", help="Names it is called by where no token is shown: tracker.lan,*.example.org"
         ),
     ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option("--background", help="Where role all projects: auto, process or thread; a process by default."),
+    ] = None,
     require_auth: _RequireAuth = None,
     stages: Annotated[
         str | None, typer.Option("--stages", help="Stages of model versions beside MLflow's: Canary,Shadow")
@@ -96,6 +100,7 @@ def _server(
             role=role,
             workers=workers,
             allowed_hosts=allowed_hosts,
+            background=background,
             require_auth=require_auth,
             stages=stages,
             lost_after_s=lost_after_s,

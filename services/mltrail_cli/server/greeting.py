@@ -14,8 +14,19 @@ _MEANING = {
 }
 
 
-def greet(console: Console, ports: Ports, *, role: str, version: str, address: Address | None) -> None:
-    """Print the lines; `address` is None for a role that listens nowhere."""
+def greet(
+    console: Console, ports: Ports, *, role: str, version: str, address: Address | None, background: int | None
+) -> None:
+    """Print the lines.
+
+    Args:
+        console: where to.
+        ports: what the server works on.
+        role: what it does.
+        version: of mltrail.
+        address: None for a role that listens nowhere.
+        background: id of the process that projects and does jobs, when that is another than this.
+    """
     durability = ports.log.durability
     is_weak = durability == "memory"
     style = "bold yellow" if is_weak else "green"
@@ -31,6 +42,8 @@ def greet(console: Console, ports: Ports, *, role: str, version: str, address: A
     say("read model", escape(_shown(ports.read_model.url)))
     say("artifacts", escape(_shown(ports.artifacts.url)))
     say("durability", f"[{style}]{durability}[/] [dim]·[/] {_MEANING[durability]}")
+    if background is not None:
+        say("processes", f"this one answers; {background} projects and does jobs, and ends with this one")
     if address is not None:
         say("mlflow", f"export MLFLOW_TRACKING_URI={escape(address.url)}")
         say(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from mltrail_cli.server.background_process import BackgroundProcess, is_wanted
 from mltrail_cli.server.front import Front
 from mltrail_cli.server.listening import address_of, listen
 from mltrail_cli.settings import Settings
@@ -93,10 +94,15 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
     address = address_of(settings, listener)
 
     def load() -> Application:
+        background = None
+        if is_wanted(settings):
+            background = BackgroundProcess()
+            closings.append(background.close)
+            background.start(settings)  # first, so that both processes load at once
         from mltrail_cli.server.application import application  # slow: /health answers meanwhile
         from mltrail_cli.server.loading import Loader
 
-        loader = Loader(settings, address)
+        loader = Loader(settings, address, background=background)
         closings.append(loader.close)
         return application(loader.open(), settings)
 
