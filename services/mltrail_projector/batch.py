@@ -20,9 +20,9 @@ from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.readmodel.trouble import is_trouble
 from mltrail_core.record import leaf_hash
-from mltrail_projector.catalogue import WrittenKeys
 from mltrail_projector.entries import Decoded, decode_entry, fold_entry
 from mltrail_projector.fold import Fold
+from mltrail_projector.memory import Memory
 from mltrail_projector.rows import Key, Rows
 
 BATCH_BYTES = 8 << 20
@@ -67,13 +67,13 @@ def project_batch(
     batch: Batch,
     *,
     must_be_live: bool = True,
-    written: WrittenKeys | None = None,
+    memory: Memory | None = None,
 ) -> Projected:
     """Project the batch in one transaction, and return where the partitions stand now.
 
     Args:
         must_be_live: False while a rebuild fills a generation that readers do not see yet.
-        written: the keys that earlier transactions on this generation wrote into its catalogue.
+        memory: of earlier transactions on this generation.
 
     Raises:
         PositionMoved: nothing was written; somebody else projected these entries or a rebuild took over.
@@ -81,17 +81,18 @@ def project_batch(
         FlushFailed: nothing was written; the changes of one of several records can't be.
         Unavailable: nothing was written; the database can't be reached.
     """
+    memory = Memory() if memory is None else memory
     with read_model.writing(generation) as connection:
-        for partition in sorted(batch):  # one order for all, so that two projectors never wait for each other
-            _move_position(connection, batch[partition])
+        _move_positions(connection, batch)
         if must_be_live and not read_model.is_live(connection, generation):
             raise PositionMoved(f"generation {generation} is no longer live")
-        fold = Fold.over(Rows(connection), written)
+        fold = Fold.over(Rows(connection, memory), memory.written)
         entries = [entry for of_partition in batch.values() for entry in of_partition]
         for first in range(0, len(entries), SLICE_RECORDS):
             _fold(fold, entries[first : first + SLICE_RECORDS])
         _flush(fold, entries)
     fold.catalogue.committed()
+    fold.rows.committed()
     return Projected({partition: entries[-1].index for partition, entries in batch.items()}, fold.counts)
 
 
@@ -118,20 +119,21 @@ def _flush(fold: Fold, entries: Sequence[LogEntry]) -> None:
         raise FlushFailed(f"one of {len(entries)} records can't be written") from error
 
 
-def _move_position(connection: Connection, entries: Sequence[LogEntry]) -> None:
-    first, last = entries[0], entries[-1]
-    moved = connection.execute(
-        _MOVE,
+def _move_positions(connection: Connection, batch: Batch) -> None:
+    moves = [
         {
-            "of_partition": first.partition,
-            "old_index": first.index - 1,
-            "new_index": last.index,
-            "new_hash": hash_of(last),
-            "new_appended_us": last.appended_us,
-        },
-    )
-    if moved.rowcount != 1:
-        raise PositionMoved(f"partition {first.partition} no longer stands at {first.index - 1}")
+            "of_partition": partition,
+            "old_index": batch[partition][0].index - 1,
+            "new_index": batch[partition][-1].index,
+            "new_hash": hash_of(batch[partition][-1]),
+            "new_appended_us": batch[partition][-1].appended_us,
+        }
+        for partition in sorted(batch)  # one order for all, so that two projectors never wait for each other
+    ]
+    moved = connection.execute(_MOVE, moves)
+    if moved.rowcount != len(moves):
+        where = ", ".join(f"{move['of_partition']} at {move['old_index']}" for move in moves)
+        raise PositionMoved(f"not every partition stands where it was believed to: {where}")
 
 
 _MOVE = (

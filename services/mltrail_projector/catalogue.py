@@ -8,42 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Literal
 
 from mltrail_core.ids import Partition
 from mltrail_core.readmodel import tables
+from mltrail_projector.memory import Kind, Scope, WrittenKeys
 from mltrail_projector.rows import Rows
 
 UNANNOUNCED = ""
 """The experiment of a run that was written to before `run_created` came: ranks of one run race to the log."""
-MAX_REMEMBERED = 500_000
-"""Keys remembered, of at most 250 characters: some 50 MB at worst. Past it all are forgotten, and looked up again."""
-
-Kind = Literal["metric", "param", "tag"]
-Scope = tuple[str, Kind, Partition]
-
-
-class WrittenKeys:
-    """The keys that committed transactions of one generation have written down, as far as this process remembers.
-
-    Rows of the catalogue are never removed, so what is remembered stays true for as long as the generation lasts.
-    """
-
-    def __init__(self) -> None:
-        self._keys: dict[Scope, set[str]] = defaultdict(set)
-        self._count = 0
-
-    def of(self, scope: Scope) -> set[str]:
-        """Return the keys of an experiment, kind and partition; not to be changed."""
-        return self._keys[scope]
-
-    def remember(self, scope: Scope, keys: set[str]) -> None:
-        """Say that a transaction that has committed wrote these keys, none of which was remembered."""
-        self._count += len(keys)
-        if self._count > MAX_REMEMBERED:
-            self._keys.clear()
-            self._count = len(keys)
-        self._keys[scope] |= keys
 
 
 class Catalogue:
@@ -53,6 +25,10 @@ class Catalogue:
         self._rows = rows
         self._written = WrittenKeys() if written is None else written
         self._fresh: dict[Scope, set[str]] = defaultdict(set)
+
+    def knows(self, experiment_id: object, kind: Kind, partition: Partition, keys: Collection[str]) -> bool:
+        """Return whether all these keys are known to stand in the catalogue."""
+        return self._written.of((str(experiment_id), kind, partition)).issuperset(keys)
 
     def note(self, experiment_id: object, kind: Kind, partition: Partition, keys: Collection[str]) -> None:
         """Note that a run of the experiment has these keys; of a run that is not announced yet, nothing is noted."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from mltrail_core.ids import Partition
 from mltrail_core.rules import Reason
-from mltrail_projector.catalogue import Catalogue, WrittenKeys
+from mltrail_projector.catalogue import Catalogue
 from mltrail_projector.marks import Marks
+from mltrail_projector.memory import WrittenKeys
 from mltrail_projector.points import Points
 from mltrail_projector.rows import Rows
 

@@ -22,7 +22,7 @@ from mltrail_projector.batch import (
     hash_of,
     project_batch,
 )
-from mltrail_projector.catalogue import WrittenKeys
+from mltrail_projector.memory import Memory
 from mltrail_projector.positions import LogDiffers, mark_halted, read_standing
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.projector")
@@ -42,7 +42,7 @@ class Frontier:
         self.halted: dict[Partition, int] = {}
         """The index after which a partition stopped: the next record can't be projected."""
         self._failures: list[HandlerFailed] = []
-        self._written = WrittenKeys()
+        self._memory = Memory()
 
     def check(self) -> None:
         """Compare the record at each position with the one that was projected.
@@ -122,7 +122,7 @@ class Frontier:
             return
         try:
             project_batch(
-                self._read_model, self._generation, batch, must_be_live=self._must_be_live, written=self._written
+                self._read_model, self._generation, batch, must_be_live=self._must_be_live, memory=self._memory
             )
         except HandlerFailed as failed:
             self.halted[failed.entry.partition] = failed.entry.index - 1

@@ -36,21 +36,14 @@ class Points:
         if not self._runs:
             return
         merged = {run_id: gathered.block() for run_id, gathered in self._runs.items()}
+        rows = []
         for run_id, block in merged.items():
             self._note_keys(run_id, block)
             last_index = self._runs[run_id].last_index
             if calls_for_compaction(run_id, last_index, len(block)):
                 self._rows.put(tables.compaction_calls, {"run_id": run_id, "last_index": last_index})
-            self._rows.put(
-                tables.metric_blocks,
-                {
-                    "run_id": run_id,
-                    "last_index": last_index,
-                    "number": 0,
-                    "point_count": len(block),
-                    "block": block.to_bytes(),
-                },
-            )
+            rows.append((run_id, last_index, 0, len(block), block.to_bytes()))
+        self._rows.put_set(tables.metric_blocks, rows)
         fresh = summarize(merged)
         known = summaries_of_rows(self._rows.read_set(tables.metric_summaries, fresh.keys))
         self._rows.put_set(tables.metric_summaries, merge(fresh, known).rows())
@@ -60,6 +53,7 @@ class Points:
         """Note the keys that have points; of a run that is announced later, `run_created` does."""
         run = self._rows.get(tables.runs, run_id)
         assert run is not None, "the run's row was put, or found, when its points were added"
-        has_points = np.bincount(block.key_indices, minlength=len(block.keys)) > 0
-        keys = block.keys if has_points.all() else [block.keys[place] for place in np.flatnonzero(has_points)]
-        self._catalogue.note(run["experiment_id"], "metric", partition_of(run_id), keys)
+        experiment_id, partition = run["experiment_id"], partition_of(run_id)
+        if not self._catalogue.knows(experiment_id, "metric", partition, block.keys):
+            with_points = [block.keys[number] for number in np.unique(block.key_indices)]
+            self._catalogue.note(experiment_id, "metric", partition, with_points)

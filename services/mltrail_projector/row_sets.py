@@ -13,14 +13,17 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Select, Table, and_, bindparam, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mltrail_projector.packed_arrays import packed_column, take_packed_arrays
+
 Cells = tuple[Any, ...]  # of whatever columns the table has
 
 
 def read_set(connection: Connection, table: Table, keys: Sequence[Cells]) -> list[Cells]:
     """Return the rows that have one of these primary keys of several texts, in no order, as tuples of all columns."""
     if connection.dialect.name == "postgresql":
+        take_packed_arrays(connection)
         given: dict[str, object] = {
-            part.name: list(cells) for part, cells in zip(table.primary_key, zip(*keys, strict=True), strict=True)
+            part.name: cells for part, cells in zip(table.primary_key, zip(*keys, strict=True), strict=True)
         }
     else:
         given = {"keys": json.dumps(keys)}
@@ -30,9 +33,7 @@ def read_set(connection: Connection, table: Table, keys: Sequence[Cells]) -> lis
 def write_set(connection: Connection, table: Table, rows: Sequence[Cells]) -> None:
     """Insert the rows, given as tuples of all columns, each in place of the one that has its primary key."""
     if connection.dialect.name == "postgresql":
-        columns = zip(*rows, strict=True)
-        given = {part.name: list(cells) for part, cells in zip(table.columns, columns, strict=True)}
-        connection.execute(_upsert_of_columns(table), given)
+        connection.execute(_upsert_of_columns(table), _columns(connection, table, rows))
     else:
         connection.exec_driver_sql(_upsert_of_rows(table), list(rows))
 
@@ -40,18 +41,21 @@ def write_set(connection: Connection, table: Table, rows: Sequence[Cells]) -> No
 def add_absent(connection: Connection, table: Table, rows: Sequence[Cells]) -> None:
     """Insert those of the rows, given as tuples of all columns, whose primary key is not there."""
     if connection.dialect.name == "postgresql":
-        columns = zip(*rows, strict=True)
-        given = {part.name: list(cells) for part, cells in zip(table.columns, columns, strict=True)}
-        connection.execute(_insert_of_absent_columns(table), given)
+        connection.execute(_insert_of_absent_columns(table), _columns(connection, table, rows))
     else:
         connection.exec_driver_sql(_insert_of_absent_rows(table), list(rows))
+
+
+def _columns(connection: Connection, table: Table, rows: Sequence[Cells]) -> dict[str, Cells]:
+    take_packed_arrays(connection)
+    return {part.name: cells for part, cells in zip(table.columns, zip(*rows, strict=True), strict=True)}
 
 
 @cache
 def _lookup(table: Table, dialect_name: str) -> Select[Any]:
     key = list(table.primary_key)
     if dialect_name == "postgresql":
-        arrays = [bindparam(part.name, type_=postgresql.ARRAY(part.type)) for part in key]
+        arrays = [bindparam(part.name, type_=packed_column(part.type)) for part in key]
         wanted = func.unnest(*arrays).table_valued(*(part.name for part in key), name="wanted").render_derived()
         return select(table).join(wanted, and_(*(part == wanted.c[part.name] for part in key)))
     sought = func.json_each(bindparam("keys")).table_valued(column("value"), name="wanted")
@@ -61,7 +65,7 @@ def _lookup(table: Table, dialect_name: str) -> Select[Any]:
 
 @cache
 def _insert_of_columns(table: Table) -> postgresql.Insert:
-    arrays = [bindparam(part.name, type_=postgresql.ARRAY(part.type)) for part in table.columns]
+    arrays = [bindparam(part.name, type_=packed_column(part.type)) for part in table.columns]
     given = func.unnest(*arrays).table_valued(*(part.name for part in table.columns), name="given").render_derived()
     return postgresql.insert(table).from_select(list(table.columns), select(*given.c))
 

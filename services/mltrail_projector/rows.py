@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Table, and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mltrail_projector.memory import REMEMBERED_ROWS, REMEMBERED_SETS, Memory
 from mltrail_projector.row_sets import add_absent, read_set, write_set
 
 Value = str | int | float | bool | bytes | None
@@ -27,8 +28,9 @@ _LOOKUP_ROWS = 400
 class Rows:
     """The working set of one transaction, table by table and primary key by primary key."""
 
-    def __init__(self, connection: Connection | None) -> None:
+    def __init__(self, connection: Connection | None, memory: Memory | None = None) -> None:
         self._connection = connection
+        self._memory = Memory() if memory is None else memory
         self._known: dict[Table, dict[Key, Row | None]] = defaultdict(dict)
         self._changed: dict[Table, set[Key]] = defaultdict(set)
         self._sets: dict[Table, Sequence[Key]] = {}
@@ -59,6 +61,10 @@ class Rows:
         """Read the rows with these primary keys in few queries, so that `get` finds them at hand."""
         known = self._known[table]
         unknown = list({key for key in keys if key not in known})
+        if table in REMEMBERED_ROWS:
+            remembered = self._memory.rows(table)
+            known.update((key, remembered[key]) for key in unknown if key in remembered)
+            unknown = [key for key in unknown if key not in known]
         for key in unknown:
             known[key] = None
         if self._connection is None:
@@ -76,7 +82,10 @@ class Rows:
         For a table that no handler looks at: it sees nothing of `put` but without a connection.
         """
         if self._connection is not None:
-            return read_set(self._connection, table, keys)
+            remembered = self._memory.rows(table)
+            unknown = [key for key in keys if key not in remembered]
+            at_hand = [remembered[key] for key in keys if key in remembered]
+            return at_hand + read_set(self._connection, table, unknown) if unknown else at_hand
         found = (self.get(table, *key) for key in keys)
         return [tuple(row[column.name] for column in table.columns) for row in found if row is not None]
 
@@ -146,7 +155,14 @@ class Rows:
         self._changed.clear()
         for table, rows in self._sets.items():
             write_set(self._connection, table, rows)
-        self._sets.clear()
+
+    def committed(self) -> None:
+        """Remember what the transaction, which has committed, read and wrote."""
+        for table in REMEMBERED_ROWS:
+            self._memory.remember(table, self._known[table])
+        for table in REMEMBERED_SETS & set(self._sets):
+            width = len(_key_names(table))
+            self._memory.remember(table, {row[:width]: row for row in self._sets[table]})
 
     def changes(self) -> Iterator[tuple[Table, Row | None]]:
         """Give every change that `flush` would write, as (table, row or None): what golden decisions are made of."""

@@ -10,10 +10,11 @@ from mltrail_core.ids import partition_of
 from mltrail_core.log import EventLog
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
-from mltrail_projector import catalogue
+from mltrail_projector import memory
 from mltrail_projector.batch import FlushFailed
-from mltrail_projector.catalogue import Catalogue, WrittenKeys
+from mltrail_projector.catalogue import Catalogue
 from mltrail_projector.loop import Projector, catch_up
+from mltrail_projector.memory import WrittenKeys
 from mltrail_projector.rebuild import rebuild
 from mltrail_projector.rows import Rows
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
@@ -50,7 +51,7 @@ def test_keys_of_runs_that_were_written_to_before_they_were_announced(log: Event
 def test_catalogue_is_the_same_whatever_is_remembered(
     log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(memory, "MAX_REMEMBERED", 2)
     producing, projector = Producing(), Projector(log, read_model)
     for number in range(6):
         begun = [(RUN, BEGUN), (OTHER_RUN, OTHER_BEGUN)] if number == 0 else []

@@ -22,6 +22,7 @@ from mltrail_core.readmodel.store import ReadModel, open_read_model
 from mltrail_projector.batch import project_batch
 from mltrail_projector.digest import Digest, digest_read_model
 from mltrail_projector.loop import catch_up
+from mltrail_projector.memory import Memory
 from mltrail_projector.positions import read_positions
 from mltrail_projector.rebuild import Different, _only_rebuild, rebuild
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
@@ -52,7 +53,7 @@ def digest_of(read_model: ReadModel) -> Digest:
 
 def project_in_pieces(log: EventLog, read_model: ReadModel, sizes: Sequence[int]) -> None:
     generation = read_model.live_generation()
-    positions = read_positions(read_model, generation)
+    positions, memory = read_positions(read_model, generation), Memory()
     for round_number in range(10_000):
         batch = {}
         for number, partition in enumerate(PARTITIONS):
@@ -62,7 +63,7 @@ def project_in_pieces(log: EventLog, read_model: ReadModel, sizes: Sequence[int]
                 batch[partition] = entries
         if not batch:
             return
-        positions.update(project_batch(read_model, generation, batch).positions)
+        positions.update(project_batch(read_model, generation, batch, memory=memory).positions)
     raise AssertionError("no end in sight")
 
 

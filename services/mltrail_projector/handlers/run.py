@@ -33,9 +33,10 @@ from mltrail_core.rules import (
     param_change_message,
     text_fault,
 )
-from mltrail_projector.catalogue import UNANNOUNCED, Kind
+from mltrail_projector.catalogue import UNANNOUNCED
 from mltrail_projector.fold import Fold, Place, Reject, refuse
 from mltrail_projector.handlers import liveness
+from mltrail_projector.memory import Kind
 from mltrail_projector.rows import Row
 
 RUN_NAME_TAG = "mlflow.runName"
