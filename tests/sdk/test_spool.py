@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,12 @@ from mltrail._settings import parse_destination
 from mltrail._spool import SpoolFolder, spools_in
 from mltrail._spool import spool as spool_module
 from mltrail._spool.delivery import DeadSpool
+from mltrail._spool.file import About, Changes, SpoolFile
+from mltrail._stream import Outgoing, Sized, Stream, Writer
 from mltrail._transport import open_transport
 from mltrail_core.errors import Conflict
+from mltrail_core.events import TagSet
+from mltrail_core.ids import new_run_id
 from tests.sdk.faulty_server import FaultyServer
 from tests.sdk.projected import ProjectedLog, wait_for
 from tests.sdk.script import Script
@@ -537,3 +544,84 @@ def test_a_run_of_the_folder_leaves_no_spool_but_the_artifacts_of_a_killed_train
     with mltrail.start_run(run_id=run_id):
         pass
     assert list(root.iterdir()) == []
+
+
+def _outgoing(text: str) -> Outgoing:
+    stream = Stream(new_run_id(), Writer("ann", "host", 1, 0), owns_status=False)
+    [only] = stream.close([Sized(TagSet(1, stream.run_id, "text", text), 100)], None)
+    return only
+
+
+class _BrokenAfterCommit:
+    """A connection whose disk fails right after a commit has reached it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, arguments: tuple[int, ...] = ()) -> sqlite3.Cursor:
+        cursor = self._connection.execute(statement, arguments)
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("disk I/O error")
+        return cursor
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def test_a_commit_of_which_nobody_knows_the_outcome_makes_no_later_write_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SpoolFile(tmp_path / "spool.db")
+    file.begin(About("http://host", Writer("ann", "host", 1, 0), 0))
+    first, second = _outgoing("first"), _outgoing("second")
+    connection = file._connection
+    assert connection is not None
+    monkeypatch.setattr(file, "_connection", _BrokenAfterCommit(connection))
+    with pytest.raises(sqlite3.OperationalError):
+        file.write(Changes((first,)))
+    assert file.write(Changes((second,))) == 2
+    assert [one.record for _, one in file.read(1, 9, 1 << 20)] == [first.record, second.record]
+    assert len(file.read(1, 9, 1 << 20, 1)) == 1
+    file.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_the_spool_is_made_leaves_its_lock_to_the_parent(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children: list[int] = []
+    has_forked = threading.Event()
+    rename = Path.rename
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        children.append(child)
+        has_forked.set()
+
+    forking = threading.Thread(target=fork)
+
+    def rename_and_be_forked(path: Path, target: Path) -> Path:
+        forking.start()
+        has_forked.wait(0.3)  # it has its lock, and nobody knows of that yet
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_and_be_forked)
+    folder = SpoolFolder.create(root)
+    monkeypatch.undo()
+    forking.join()
+    try:
+        folder.release()  # as the kernel does when this process dies
+        claimed: list[SpoolFolder] = []
+
+        def is_claimed() -> bool:  # the child closes what it has inherited once it runs
+            claimed.extend(filter(None, [SpoolFolder.claim(folder.path)]))
+            return bool(claimed)
+
+        wait_for(is_claimed)
+        claimed[0].remove()
+    finally:
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)

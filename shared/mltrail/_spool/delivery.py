@@ -76,7 +76,7 @@ class DeadSpool:
             Unavailable: try again later.
             Rejected: it is not the records' fault, somebody has to mend something.
         """
-        batch = self._file.read(1, _LAST_ID, BATCH_BYTES)[:BATCH_RECORDS]
+        batch = self._file.read(1, _LAST_ID, BATCH_BYTES, BATCH_RECORDS)
         if batch:
             self._send(transport, batch)
             return len(batch)

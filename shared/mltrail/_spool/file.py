@@ -123,20 +123,26 @@ class SpoolFile:
                 self._change(connection, changes, first_id)
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
-                    connection.rollback()
+                with contextlib.suppress(sqlite3.Error):
+                    if connection.in_transaction:
+                        connection.rollback()
+                # Of a COMMIT that failed nobody knows whether it is on the disk: the next connection looks.
+                self._disconnect()
                 raise
             self._last_id += len(changes.records)
             return first_id
 
-    def read(self, first_id: int, last_id: int, max_bytes: int) -> list[tuple[int, Outgoing]]:
-        """Return the oldest records of a range of ids, at least one when there is one, about `max_bytes` in all."""
+    def read(self, first_id: int, last_id: int, max_bytes: int, max_records: int = -1) -> list[tuple[int, Outgoing]]:
+        """Return the oldest records of a range of ids, at least one when there is one, about `max_bytes` in all.
+
+        `max_records` of -1 is no limit.
+        """
         found = []
         with self._using() as connection:
             rows = connection.execute(
                 "SELECT id, partition, frozen, run_id, event_count, point_count FROM records "
-                "WHERE id BETWEEN ? AND ? ORDER BY id",
-                (first_id, last_id),
+                "WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (first_id, last_id, max_records),
             )
             for number, partition, frozen, run_id, event_count, point_count in rows:
                 record = NewRecord(Partition(partition), FrozenRecord(frozen))

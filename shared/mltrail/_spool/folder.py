@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mltrail_core.errors import Conflict
+from mltrail_core.forking import close_at_fork, inside_sqlite
 from mltrail_core.log.network import refuse_network_file_system
 
 _UNFINISHED, _REMOVED = ".new-", ".gone-"
@@ -25,11 +26,13 @@ _SWEEP_AFTER_S = 3600.0
 
 
 class SpoolFolder:
-    """A folder whose lock this process holds; the kernel releases it when the process dies, however it does."""
+    """A folder whose lock this process holds; the kernel releases it when the process dies, however it does, and has no
+    children that hold it too: each closes it right after the fork, and none is forked before the lock is known."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock: int | None = lock
+        close_at_fork(self._keep, self.release)
 
     @classmethod
     def create(cls, root: Path) -> SpoolFolder:
@@ -46,15 +49,16 @@ class SpoolFolder:
         unfinished, path = root / f"{_UNFINISHED}{name}", root / name
         unfinished.mkdir(mode=0o700)
         (unfinished / "files").mkdir()
-        lock = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unfinished.rename(path)  # only now: nobody may take it for a dead process's before it is locked
-        except BaseException:
-            os.close(lock)
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
-        return cls(path, lock)
+        with inside_sqlite():
+            lock = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                unfinished.rename(path)  # only now: nobody may take it for a dead process's before it is locked
+                return cls(path, lock)
+            except BaseException:
+                os.close(lock)
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
 
     @classmethod
     def claim(cls, path: Path) -> SpoolFolder | None:
@@ -63,23 +67,24 @@ class SpoolFolder:
         Raises:
             Conflict: another user made it, or could have put it there.
         """
-        try:
-            _refuse_foreign(path)
-            lock = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Somebody may have sent and removed it between our opening the lock and having it.
-            if os.stat(path / "lock").st_ino == os.fstat(lock).st_ino:
-                return cls(path, lock)
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        except BaseException:
+        with inside_sqlite():
+            try:
+                _refuse_foreign(path)
+                lock = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Somebody may have sent and removed it between our opening the lock and having it.
+                if os.stat(path / "lock").st_ino == os.fstat(lock).st_ino:
+                    return cls(path, lock)
+            except (BlockingIOError, FileNotFoundError):
+                pass
+            except BaseException:
+                os.close(lock)
+                raise
             os.close(lock)
-            raise
-        os.close(lock)
-        return None
+            return None
 
     @property
     def database(self) -> Path:
@@ -104,6 +109,9 @@ class SpoolFolder:
             shutil.rmtree(gone)
         finally:
             self.release()
+
+    def _keep(self) -> None:
+        """Before a fork the parent keeps its lock: a gap would let another process claim the folder."""
 
 
 def spools_in(root: Path) -> list[Path]:
