@@ -45,10 +45,12 @@ class OrderIndex:
         """Return the condition that the index holds this part for a run."""
         if self.column.entity is Entity.ATTRIBUTE:
             started = runs.c.started_us == part
-            return RunCondition(started, select(runs.c.run_id).where(started))
+            return RunCondition(started, select(runs.c.run_id).where(started), True)
         table = KEYED[self.column.entity]
         is_tied = (table.c.last_value if table is metric_summaries else indexed_value(table, self.dialect)) == part
-        return RunCondition(has(table, table.c.key == self.column.key, is_tied), runs_with(self.column).where(is_tied))
+        return RunCondition(
+            has(table, table.c.key == self.column.key, is_tied), runs_with(self.column).where(is_tied), True
+        )
 
     def missing(self) -> tuple[tuple[int, RunCondition], ...]:
         """Return the ranks of runs without a value, in order, and the condition of each."""
@@ -59,7 +61,9 @@ class OrderIndex:
         if table is not metric_summaries:
             return ((LACKS_KEY, lacks),)
         is_nan = table.c.last_value.is_(null())
-        nan = RunCondition(has(table, table.c.key == self.column.key, is_nan), runs_with(self.column).where(is_nan))
+        nan = RunCondition(
+            has(table, table.c.key == self.column.key, is_nan), runs_with(self.column).where(is_nan), True
+        )
         return ((IS_NULL, nan), (LACKS_KEY, lacks))
 
 

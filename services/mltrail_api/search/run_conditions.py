@@ -75,10 +75,12 @@ class RunCondition:
         holds: over `runs`; true or false, never NULL.
         candidates: the ids of runs, each once, among which all are that it holds for, found by an index alone; None
             where no index helps.
+        is_exact: whether it holds for all candidates.
     """
 
     holds: ColumnElement[bool]
     candidates: Select[str] | None = None
+    is_exact: bool = False
 
 
 def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
@@ -87,7 +89,7 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
         case Presence(column, is_present):
             table = KEYED[column.entity]
             has_key = has(table, table.c.key == column.key)
-            return RunCondition(has_key, runs_with(column)) if is_present else RunCondition(not_(has_key))
+            return RunCondition(has_key, runs_with(column), True) if is_present else RunCondition(not_(has_key))
         case NumberComparison(Column(Entity.METRIC) as column):
             return _metric_condition(column, comparison)
         case NumberComparison(column):
@@ -108,8 +110,11 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
             holds = has(table, table.c.key == column.key, compared)
             is_equal = comparator is Comparator.EQUAL
             if is_equal:
-                return RunCondition(holds, runs_with_text(column, [value], dialect))
-            return RunCondition(holds, _runs_with_whole_text(column, table, compared, dialect))
+                is_exact = indexed_part(value, dialect) == value and len(value) != HEAD_CHARACTERS
+                return RunCondition(holds, runs_with_text(column, [value], dialect), is_exact)
+            if dialect == "sqlite":  # whose index has the whole value
+                return RunCondition(holds, runs_with(column).where(compared), True)
+            return RunCondition(holds, runs_with(column))
         case Membership(Column(Entity.DATASET, key), values, is_negated):
             return RunCondition(has(dataset_inputs, _is_among(dataset_text(key, dialect), values, is_negated)))
         case Membership(Column(Entity.ATTRIBUTE, key), values, is_negated):
@@ -167,10 +172,6 @@ def indexed_part(value: str, dialect: str) -> str:
     return value if dialect == "sqlite" else value[:HEAD_CHARACTERS]
 
 
-def _runs_with_whole_text(column: Column, table: Table, compared: ColumnElement[bool], dialect: str) -> Select[str]:
-    return runs_with(column).where(compared) if dialect == "sqlite" else runs_with(column)
-
-
 def dataset_text(key: str, dialect: str) -> ColumnElement[str]:
     """Return the name, digest or context of a row of `dataset_inputs`; the context is NULL where none was said."""
     tags_json = dataset_inputs.c.tags
@@ -186,7 +187,9 @@ def _metric_condition(column: Column, comparison: NumberComparison) -> RunCondit
     compared = number_condition(table.c[column.summary.column_name], comparison)
     holds = has(table, table.c.key == column.key, compared)
     is_indexed = column.summary is Summary.LAST and comparison.comparator is not Comparator.NOT_EQUAL
-    return RunCondition(holds, runs_with(column).where(compared) if is_indexed else runs_with(column))
+    if is_indexed:
+        return RunCondition(holds, runs_with(column).where(compared), True)
+    return RunCondition(holds, runs_with(column))
 
 
 def _is_among(column: ColumnElement[str], values: Sequence[str], is_negated: bool) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, func, intersect, select
 
 from mltrail_api.search.expression import OrderTerm
 from mltrail_api.search.order_index import OrderIndex, order_index
@@ -32,14 +32,21 @@ class Effort:
     Attributes:
         few_runs: so many can as well be looked at all.
         rare_runs: so many that may fulfil a condition are looked at all, before any walk.
-        counted_runs: so many that may fulfil a condition are counted, and looked at all after a walk that led too far.
-        walked_rows: so many are walked through.
+        first_rows: so many are walked through at first.
+        counted_runs: so many that may fulfil a condition are looked at all, when the first walk led too far.
+        walked_rows: so many are walked through when there is no such condition.
     """
 
     few_runs: int = 2_000
-    rare_runs: int = 5_000
+    rare_runs: int = 1_000
+    first_rows: int = 2_500
     counted_runs: int = 20_000
     walked_rows: int = 10_000
+
+
+_JOINED_SIZES = 4
+"""A condition that at most so many times as many runs fulfil as the rarest is joined with it; one that more fulfil is
+asked for each run that is left: looking a row up costs as much as walking past so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +57,28 @@ class Where:
         placement: in which experiments.
         conditions: what the runs have to fulfil, lifecycle among it.
         uncounted: those of them of which it is not known how many runs may fulfil them.
-        fewest: how many runs may fulfil the condition that the fewest may, and which, if they were counted.
+        rare: those of them that few may fulfil, with their number, the rarest first.
     """
 
     placement: Placement
     conditions: tuple[RunCondition, ...]
     uncounted: tuple[RunCondition, ...]
-    fewest: tuple[int, Select[str]] | None = None
+    rare: tuple[tuple[int, RunCondition], ...] = ()
 
     def under(self, condition: RunCondition) -> Where:
         """Return those of the runs that fulfil one more condition."""
         return replace(self, conditions=(*self.conditions, condition), uncounted=(condition,))
 
-    def holds(self) -> ColumnElement[bool]:
-        """Return all conditions as one."""
-        return and_(self.placement.holds, *(condition.holds for condition in self.conditions))
+    def holds(self, found: Sequence[RunCondition] = ()) -> ColumnElement[bool]:
+        """Return all conditions as one, the rare ones first, but for those by which the runs are found anyway."""
+        first = [condition for _, condition in self.rare]
+        others = [condition for condition in self.conditions if not _is_among(condition, first)]
+        asked = [each for each in (*first, *others) if not (each.is_exact and _is_among(each, found))]
+        return and_(self.placement.holds, *(condition.holds for condition in asked))
+
+
+def _is_among(condition: RunCondition, others: Sequence[RunCondition]) -> bool:
+    return any(condition is other for other in others)  # comparing SQL makes SQL
 
 
 class _WalkedTooFar(Exception):
@@ -83,40 +97,38 @@ def page_of(
     is_plain = len(terms) == 1 and not where.uncounted  # then the walk ends as soon as the page is full
     if not is_plain and _has_few(connection, where, effort):
         return _sorted_page(connection, where, terms, after, limit)
-    where = _counted(connection, where, effort)
     try:
-        return _Walk(connection, effort).page(where, terms, after, limit)
+        return _Walk(connection, effort.rare_runs, effort.first_rows).page(where, terms, after, limit)
     except _WalkedTooFar:
-        if where.fewest is not None:
-            return _sorted_page(connection, where, terms, after, limit, where.fewest[1])
-        return _sorted_page(connection, _joined(where, connection.dialect.name), terms, after, limit)
+        where = _counted(connection, where, effort.counted_runs)
+    if where.rare:
+        return _sorted_page(connection, where, terms, after, limit)
+    try:
+        return _Walk(connection, effort.rare_runs, effort.walked_rows).page(where, terms, after, limit)
+    except _WalkedTooFar:
+        return _sorted_page(connection, _joined(where), terms, after, limit)
 
 
-def _joined(where: Where, dialect: str) -> Where:
-    """Return the same runs, told so that PostgreSQL joins all rows at once; SQLite would do both, one by one."""
-    if dialect == "sqlite":
-        return where
-    found = [condition.candidates for condition in where.conditions if condition.candidates is not None]
-    among = tuple(RunCondition(runs.c.run_id.in_(run_ids)) for run_ids in found)
-    return replace(where, conditions=(*among, *where.conditions))
+def _joined(where: Where) -> Where:
+    """Return the same runs, told as sets of ids that the database makes once, not row by row."""
+    conditions = []
+    for condition in where.conditions:
+        if condition.candidates is not None:
+            conditions.append(RunCondition(runs.c.run_id.in_(condition.candidates)))
+        if condition.candidates is None or not condition.is_exact:
+            conditions.append(condition)
+    return replace(where, conditions=tuple(conditions))
 
 
-def _counted(connection: Connection, where: Where, effort: Effort) -> Where:
-    """Return the same runs, the conditions that few may fulfil first; each condition is counted only once."""
+def _counted(connection: Connection, where: Where, bound: int) -> Where:
+    """Return the same runs, with those conditions known to be rare that at most `bound` runs may fulfil."""
     asked = [condition for condition in where.uncounted if condition.candidates is not None]
     if not asked:
-        return replace(where, uncounted=())
-    bound = effort.counted_runs
+        return where
     counts = [_bounded_count(each.candidates, bound) for each in asked if each.candidates is not None]
-    counted = sorted(zip(connection.execute(select(*counts)).one(), asked, strict=True), key=lambda pair: pair[0])
-    fewest = where.fewest
-    for count, condition in counted:
-        if count <= bound and condition.candidates is not None and (fewest is None or count < fewest[0]):
-            fewest = (count, condition.candidates)
-    first = [condition for count, condition in counted if count <= bound]
-    placed_first = {id(condition) for condition in first}
-    others = [condition for condition in where.conditions if id(condition) not in placed_first]
-    return replace(where, conditions=(*first, *others), uncounted=(), fewest=fewest)
+    counted = zip(connection.execute(select(*counts)).one(), asked, strict=True)
+    rare = [(count, condition) for count, condition in counted if count <= bound]
+    return replace(where, rare=tuple(sorted((*where.rare, *rare), key=lambda pair: pair[0])))
 
 
 def _has_few(connection: Connection, where: Where, effort: Effort) -> bool:
@@ -131,23 +143,21 @@ def _bounded_count(run_ids: Select[str], bound: int) -> ScalarSelect[int]:
 
 
 def _sorted_page(
-    connection: Connection,
-    where: Where,
-    terms: Sequence[OrderTerm],
-    after: Position | None,
-    limit: int,
-    rare: Select[str] | None = None,
+    connection: Connection, where: Where, terms: Sequence[OrderTerm], after: Position | None, limit: int
 ) -> list[str]:
-    """Return the page after looking at all runs, or only at the `rare` ones."""
+    """Return the page after looking at all runs, or at those that fulfil the rarest conditions."""
     source = PLACED_RUNS
-    if rare is not None:
-        few = rare.cte("rare").prefix_with("MATERIALIZED")
+    most = _JOINED_SIZES * where.rare[0][0] if where.rare else 0
+    found = [condition for count, condition in where.rare if count <= most]
+    sets = [condition.candidates for condition in found if condition.candidates is not None]
+    if sets:
+        few = (intersect(*sets) if len(sets) > 1 else sets[0]).cte("few").prefix_with("MATERIALIZED")
         source = placed(few.join(runs, runs.c.run_id == few.c.run_id))
     source, keys = sorted_source(source, terms)
     query = (
         select(runs.c.run_id)
         .select_from(source)
-        .where(where.holds(), is_after(after, keys))
+        .where(where.holds(found), is_after(after, keys))
         .order_by(*(clause for key in keys for clause in key.clauses()), runs.c.run_id.asc())
         .limit(limit)
     )
@@ -159,14 +169,13 @@ class _Walk:
     """The walks of one search; each raises `_WalkedTooFar` when too many runs are on its way."""
 
     connection: Connection
-    effort: Effort
+    rare_runs: int
+    walked_rows: int
 
     def page(self, where: Where, terms: Sequence[OrderTerm], after: Position | None, limit: int) -> list[str]:
         """Return the ids of the first `limit` runs after a place in the order of `terms` and run ids."""
-        where = _counted(self.connection, where, self.effort)
-        if where.fewest is not None and where.fewest[0] <= self.effort.rare_runs:
-            return _sorted_page(self.connection, where, terms, after, limit, where.fewest[1])
-        if not terms:
+        where = replace(_counted(self.connection, where, self.rare_runs), uncounted=())
+        if where.rare or not terms:
             return _sorted_page(self.connection, where, terms, after, limit)
         index = order_index(terms[0].column, where.placement.only_id, self.connection.dialect.name)
         if index is None:
@@ -234,7 +243,7 @@ class _Walk:
         found: list[str] = [run_id for run_id, _ in whole]
         if len({part for _, part in whole}) < len(whole):
             listed = RunCondition(runs.c.run_id.in_(found))
-            found = _sorted_page(self.connection, replace(where, conditions=(listed,)), terms, None, limit)
+            found = _sorted_page(self.connection, replace(where, conditions=(listed,), rare=()), terms, None, limit)
         if last is not None and len(found) < limit:
             found += self._tied(where, index, terms, last, None, limit - len(found))
         return found
@@ -261,7 +270,7 @@ class _Walk:
         """
         by_value = index.value.asc() if term.is_ascending else index.value.desc()
         query = select(index.value).select_from(index.table).where(*walked).order_by(by_value)
-        value: SortValue = self.connection.execute(query.offset(self.effort.walked_rows).limit(1)).scalar()
+        value: SortValue = self.connection.execute(query.offset(self.walked_rows).limit(1)).scalar()
         return value
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from mltrail_core.readmodel.tables.columns import CLUSTERED, METADATA, TEXT, id_column, us_column
 
-HEAD_CHARACTERS = 128
+HEAD_CHARACTERS = 256
 """So much of a param or tag PostgreSQL has in its index, whose entries take 2,704 bytes at most. SQLite has it whole,
 so that it reads the index alone where a condition needs the whole value."""
 
