@@ -38,6 +38,7 @@ _EXPERIMENT = "911"
 _SHAPE = RunShape(metrics=4, params=1)
 _CHART_POINTS = 1000
 _PAGE = 1000
+_CELLS = 200
 
 
 def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
@@ -72,6 +73,8 @@ def _of_series(
     yield _cpu(peer, f"{of}a window of {_PAGE:,} steps", partial(_window, peer, client, run_id, total), times)
     yield _cpu(peer, f"{of}a page of get-history", partial(_page, peer, client, run_id, total), times)
     yield _cpu(peer, f"{of}all as Arrow", partial(_export, peer, client, run_id, total), 1)
+    yield _cpu(peer, f"{of}all as JSON", partial(_export_json, peer, client, run_id, total), 1)
+    yield _cpu(peer, f"{of}statistics in {_CELLS} cells", partial(_statistics, peer, client, run_id, total), 1)
     yield Result(f"{of}memory afterwards", peer.name, memory_bytes([peer.group]) / 1e6, "MB")
 
 
@@ -111,6 +114,24 @@ def _export(peer: Peer, client: httpx.Client, run_id: str, total: int) -> None:
     with client.stream("GET", f"/api/v1/runs/{run_id}/metrics/loss", params={"format": "arrow"}) as answer:
         received = sum(len(part) for part in answer.iter_raw())
     check(received >= 24 * total, peer.name, f"{received:,} bytes of {total:,} points")
+
+
+def _export_json(peer: Peer, client: httpx.Client, run_id: str, total: int) -> None:
+    end = b""
+    with client.stream("GET", f"/api/v1/runs/{run_id}/metrics/loss") as answer:
+        for part in answer.iter_raw():
+            end = (end + part)[-100:]
+    check(end.endswith(b'"points":%d,"total":%d}' % (total, total)), peer.name, f"an answer that ends {end!r}")
+
+
+def _statistics(peer: Peer, client: httpx.Client, run_id: str, total: int) -> None:
+    question = {"key": "loss", "run_ids": [run_id], "cells": _CELLS}
+    [group] = client.post("/api/v1/metrics/statistics", json=question).json()["groups"]
+    values = np.sin(np.arange(total) / 1000)
+    width = total // _CELLS  # of the first cell
+    right = (values[:width].mean(), values.max())
+    shown = (group["mean"][0], max(group["max"]))
+    check(bool(np.allclose(shown, right)), peer.name, f"statistics {shown}, not {right}")
 
 
 def _compact(read_model: ReadModel, run_id: str) -> float:
