@@ -63,8 +63,9 @@ def search_runs(
 
     Args:
         experiment: one or several names; None searches all experiments.
-        filter_string: in MLflow's grammar, such as `"metrics.loss < 0.3 and params.lr = '0.1'"`.
-        order_by: such as `["metrics.loss ASC"]`.
+        filter_string: such as `"metrics.loss.min < 0.3 and (params.lr = '0.1' or run_name ~ '^bert')"`: MLflow's
+            grammar, and more (docs/search.md).
+        order_by: such as `["metrics.loss.min ASC"]`.
         max_results: at most so many.
         output_format: `"pandas"` gives a table with a row for each run: run_id, name, experiment_id, status, user,
             start_time and end_time (UTC), then `metrics.…` (NaN where there is none), `params.…` and `tags.…` (None).

@@ -16,7 +16,7 @@ def test_experiments_are_listed_with_their_runs(trained: TrainedFolder) -> None:
     assert "vision" in mltrail("experiments", "list", "--data", trained.data).out
 
 
-def test_runs_are_searched_as_in_mlflow(trained: TrainedFolder) -> None:
+def test_runs_are_searched_by_the_native_grammar(trained: TrainedFolder) -> None:
     def names(*words: str) -> list[str]:
         found = mltrail("runs", "list", "--data", trained.data, "--json", *words).json()["runs"]
         assert isinstance(found, list)
@@ -27,6 +27,33 @@ def test_runs_are_searched_as_in_mlflow(trained: TrainedFolder) -> None:
     assert names("--experiment", "vision", "--order-by", "metrics.loss DESC") == ["first <b>", "second"]
     assert names("--max-results", "1") == ["second"]
     assert names("--experiment", "Default") == []
+    assert names("--filter", "metrics.loss.max > 0.9 OR run_name ~ '^sec'", "--sort", "metrics.loss.min") == [
+        "second",
+        "first <b>",
+    ]
+
+
+def test_only_the_columns_asked_for_are_listed(trained: TrainedFolder) -> None:
+    words = (
+        "--sort",
+        "metrics.loss.min",
+        "--columns",
+        "metrics.loss.min, params.lr",
+        "-c",
+        "status",
+        "-c",
+        "metrics.odd",
+    )
+    found = mltrail("runs", "list", "--data", trained.data, "--json", *words).json()["runs"]
+    first = {"loss": {"min": 0.2}, "odd": {"last": "NaN", "last_step": 0}}
+    whole = {"status": "FINISHED", "is_deleted": False}
+    assert found == [
+        {"run_id": trained.second, "params": {"lr": "0.3"}, "metrics": {"loss": {"min": 0.01}}, **whole},
+        {"run_id": trained.first, "params": {"lr": "0.1"}, "metrics": first, **whole},
+    ]
+    table = mltrail("runs", "list", "--data", trained.data, *words).out
+    for part in ("metrics.loss.min", "params.lr", "FINISHED", "0.01", "NaN", trained.second):
+        assert part in table
 
 
 def test_a_run_is_shown_with_its_delivery_and_rejections(trained: TrainedFolder) -> None:
@@ -71,7 +98,7 @@ def test_errors_are_told_to_people_and_to_machines(trained: TrainedFolder) -> No
     assert unknown.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     malformed = mltrail("runs", "list", "--filter", "metrics.loss >> 1", "--data", trained.data)
     assert malformed.status == 1
-    assert malformed.err.startswith("mltrail: filter string, line 1, column 14")
+    assert malformed.err.startswith("mltrail: filter, line 1, column 14")
     nothing = mltrail("runs", "list", "--experiment", "nope", "--data", trained.data, "--json")
     assert nothing.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     ambiguous = mltrail("runs", "show", "", "--data", trained.data, "--json")

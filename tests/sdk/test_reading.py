@@ -66,6 +66,11 @@ def test_runs_are_found_by_experiment_filter_and_order(uri: str) -> None:
     assert {run.id for run in mltrail.search_runs()} == set(ids)
     assert len(mltrail.search_runs(max_results=2)) == 2
     assert [run.metrics for run in mltrail.search_runs("b")] == [{"loss": 0.2}]
+    either = "metrics.loss.min < 0.15 OR (experiment ~ '^b' AND NOT metrics.loss IS NULL)"
+    assert [run.id for run in mltrail.search_runs(filter_string=either, order_by=["metrics.loss.max DESC"])] == [
+        ids[2],
+        ids[1],
+    ]
 
 
 def test_runs_are_found_as_a_table_of_pandas(folder: Path) -> None:

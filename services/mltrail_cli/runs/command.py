@@ -5,67 +5,31 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection
 
 from mltrail_api.mlflow.runs.view import run_json
 from mltrail_api.pages.queries import all_experiments, artifacts_of, metric_summaries_of
 from mltrail_api.search.expression import ViewType
-from mltrail_api.search.runs import search_runs
-from mltrail_api.search.view import RunView, load_runs
 from mltrail_api.v1.delivered import load_delivery, with_present
 from mltrail_cli.options import ArtifactsUrl, AsJson, Data, LogUrl, StoreUrl
 from mltrail_cli.reading import current_ports
 from mltrail_cli.runs.history import history_of
+from mltrail_cli.runs.listing import list_runs
 from mltrail_cli.runs.metrics import print_metrics
 from mltrail_cli.runs.one_run import RunPrefix, load_one_run
-from mltrail_cli.runs.showing import FoundRun, print_found_run, print_history, print_points, print_runs
+from mltrail_cli.runs.showing import FoundRun, print_found_run, print_history, print_points
 from mltrail_cli.settings import read_settings
 from mltrail_cli.terminal import print_json
-from mltrail_core.errors import NotFound
 from mltrail_core.series import read_series
-
-_PAGE = 1000
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     runs = typer.Typer(name="runs", help="Look at runs.", no_args_is_help=True)
-    runs.command("list")(_list)
+    runs.command("list")(list_runs)
     runs.command("show")(_show)
     runs.command("metrics")(print_metrics)
     runs.command("history")(_history)
     app.add_typer(runs)
-
-
-def _list(
-    experiment: Annotated[
-        list[str] | None, typer.Option("--experiment", "-e", help="Name or id; may be repeated. All by default.")
-    ] = None,
-    filter_string: Annotated[
-        str, typer.Option("--filter", "-f", help="As in MLflow: metrics.acc > 0.9 and params.lr = '0.1'")
-    ] = "",
-    order_by: Annotated[
-        list[str] | None, typer.Option("--order-by", "-o", help="As in MLflow: 'metrics.acc DESC'; may be repeated.")
-    ] = None,
-    max_results: Annotated[int, typer.Option("--max-results", "-n", min=1, help="At most so many.")] = 100,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead of active ones.")] = False,
-    as_json: AsJson = False,
-    data: Data = None,
-    log_url: LogUrl = None,
-    store_url: StoreUrl = None,
-    artifacts_url: ArtifactsUrl = None,
-) -> None:
-    """List runs, newest first."""
-    settings = read_settings(data=data, log_url=log_url, store_url=store_url, artifacts_url=artifacts_url)
-    view_type = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    with current_ports(settings) as ports, ports.read_model.reading() as connection:
-        names = {found.experiment_id: found.name for found in all_experiments(connection, view_type=ViewType.ALL)}
-        chosen = _experiment_ids(connection, experiment, names)
-        found = _search(connection, chosen, filter_string, view_type, order_by or [], max_results)
-    if as_json:
-        print_json({"runs": [run_json(run) for run in found]})
-    else:
-        print_runs(found, names)
 
 
 def _show(
@@ -134,37 +98,3 @@ def _history(
         print_json({"run_id": run.run_id, "metrics": columns})
     else:
         print_points(run, key, points)
-
-
-def _search(
-    connection: Connection,
-    experiment_ids: list[str],
-    filter_string: str,
-    view_type: ViewType,
-    order_by: list[str],
-    max_results: int,
-) -> list[RunView]:
-    found: list[RunView] = []
-    token = None
-    while len(found) < max_results:
-        page = search_runs(
-            connection, experiment_ids, filter_string, view_type, min(_PAGE, max_results - len(found)), order_by, token
-        )
-        found += load_runs(connection, page.run_ids)
-        token = page.next_page_token
-        if token is None:
-            break
-    return found
-
-
-def _experiment_ids(connection: Connection, wanted: list[str] | None, names: dict[str, str]) -> list[str]:
-    """Return the ids of the experiments that are wanted by name or id; without a wish those of all active ones."""
-    if not wanted:
-        return [found.experiment_id for found in all_experiments(connection)]
-    ids = {name: experiment_id for experiment_id, name in names.items()}
-    chosen = []
-    for name in wanted:
-        if name not in ids and name not in names:
-            raise NotFound(f"no experiment is called {name!r}; `mltrail experiments list` shows those there are")
-        chosen.append(ids.get(name, name))
-    return chosen

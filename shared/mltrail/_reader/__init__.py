@@ -18,7 +18,7 @@ __all__ = ["Decision", "Reader", "RunSnapshot", "open_reader"]
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """A run as the read model had it at one moment. Times are µs UTC, exact to the millisecond.
+    """A run as the read model had it at one moment. Times are µs UTC, exact to the millisecond at least.
 
     `ended_us` is None while it goes on. `metrics` holds the last value of each key, by step and then time.
     """

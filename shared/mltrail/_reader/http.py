@@ -11,6 +11,7 @@ from mltrail._delivery import Arrived
 from mltrail._reader import Decision, RunSnapshot
 from mltrail._reader.decision_json import decision_of
 from mltrail._reader.delivery_json import arrived_of
+from mltrail._reader.found_json import SNAPSHOT_COLUMNS, found_snapshot_of
 from mltrail._reader.mlflow_json import items, snapshot_of
 from mltrail._reader.series_json import points_of
 from mltrail._settings import without_password
@@ -20,7 +21,6 @@ from mltrail_core.metric_block import MetricPoint
 
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _PAGE_RUNS = 1000
-_PAGE_EXPERIMENTS = 1000
 
 
 class HttpReader:
@@ -39,13 +39,18 @@ class HttpReader:
         self, experiments: Sequence[str] | None, filter_string: str, order_by: Sequence[str], max_results: int
     ) -> list[RunSnapshot]:
         found: list[RunSnapshot] = []
+        body: dict[str, object] = {
+            "filter": filter_string,
+            "order_by": list(order_by),
+            "columns": list(SNAPSHOT_COLUMNS),
+        }
+        if experiments is not None:
+            body["experiments"] = list(experiments)
         with self._client() as client:
-            ids = self._all_ids(client) if experiments is None else [self._id(client, name) for name in experiments]
-            body: dict[str, object] = {"experiment_ids": ids, "filter": filter_string, "order_by": list(order_by)}
-            while len(found) < max_results and ids:
+            while len(found) < max_results:
                 body["max_results"] = min(_PAGE_RUNS, max_results - len(found))
-                answer = self._post(client, "runs/search", body)
-                found += [snapshot_of(run) for run in items(answer, "runs")]
+                answer = self._post(client, f"{self._address}/api/v1/runs/search", body)
+                found += [found_snapshot_of(run) for run in items(answer, "runs")]
                 if not answer.get("next_page_token"):
                     break
                 body["page_token"] = answer["next_page_token"]
@@ -72,23 +77,6 @@ class HttpReader:
     def _client(self) -> httpx.Client:
         base_url = f"{self._address}/api/2.0/mlflow/"
         return httpx.Client(base_url=base_url, timeout=_TIMEOUT, headers=token_header(self._token))
-
-    def _id(self, client: httpx.Client, name: str) -> str:
-        answer = self._get(client, "experiments/get-by-name", {"experiment_name": name})
-        match answer.get("experiment"):
-            case {"experiment_id": str(experiment_id)}:
-                return experiment_id
-        raise Unavailable(f"{self._url} described no experiment {name!r}; is it an mltrail server?")
-
-    def _all_ids(self, client: httpx.Client) -> list[str]:
-        ids: list[str] = []
-        body: dict[str, object] = {"max_results": _PAGE_EXPERIMENTS}
-        while True:
-            answer = self._post(client, "experiments/search", body)
-            ids += [str(item["experiment_id"]) for item in items(answer, "experiments")]
-            if not answer.get("next_page_token"):
-                return ids
-            body["page_token"] = answer["next_page_token"]
 
     def _get(self, client: httpx.Client, path: str, query: Mapping[str, str | int]) -> Mapping[str, object]:
         try:

@@ -15,7 +15,7 @@ from mltrail_api.search.native.order import parse_order
 from mltrail_api.search.native.parse import parse_filter
 from mltrail_api.search.native.selection import EVERYTHING, parse_columns
 from mltrail_api.search.native.time_limit import limited
-from mltrail_api.search.runs import find_runs
+from mltrail_api.search.runs import RunPage, find_runs
 
 DEFAULT_RESULTS = 100
 
@@ -52,17 +52,28 @@ class FoundPage:
 
 
 def search(connection: Connection, asked: Search) -> FoundPage | UnknownExperiment:
-    """Return a page of the runs that match.
+    """Return a page of the runs that match, with what is wanted of each.
 
     Raises:
         Invalid: an argument is malformed, the message shows where; or the search takes too long.
     """
-    expression, terms = parse_filter(asked.filter), parse_order(asked.order_by)
     selection = EVERYTHING if asked.columns is None else parse_columns(asked.columns)
+    with limited(connection):
+        page = find(connection, asked)
+        if isinstance(page, UnknownExperiment):
+            return page
+        return FoundPage(load_found(connection, page.run_ids, selection), page.next_page_token)
+
+
+def find(connection: Connection, asked: Search) -> RunPage | UnknownExperiment:
+    """Return a page of the ids of the runs that match.
+
+    Raises:
+        Invalid: an argument is malformed; the message shows where.
+    """
+    expression, terms = parse_filter(asked.filter), parse_order(asked.order_by)
     experiment_ids = None if asked.experiments is None else experiment_ids_of(connection, asked.experiments)
     if isinstance(experiment_ids, UnknownExperiment):
         return experiment_ids
-    with limited(connection):
-        conditions = native_conditions(connection, expression)
-        page = find_runs(connection, experiment_ids, conditions, asked.view, asked.max_results, terms, asked.page_token)
-        return FoundPage(load_found(connection, page.run_ids, selection), page.next_page_token)
+    conditions = native_conditions(connection, expression)
+    return find_runs(connection, experiment_ids, conditions, asked.view, asked.max_results, terms, asked.page_token)
