@@ -17,6 +17,7 @@ from mltrail_projector.batch import PositionMoved
 from mltrail_projector.frontier import Frontier
 from mltrail_projector.positions import LogDiffers, mark_halted
 from mltrail_projector.rebuild import rebuild
+from mltrail_projector.shares import Shares
 
 WAIT_S = 0.5
 """How long one wait for records may last: the bound on how late a stop is noticed."""
@@ -40,7 +41,7 @@ class Halted(MltrailError):
 
 
 class Projector:
-    """Projects one log into one read model. Several may run at once: the positions decide, the others waste work."""
+    """Projects one log into one read model. Several may run at once: they share the partitions; positions decide."""
 
     def __init__(self, log: EventLog, read_model: ReadModel) -> None:
         self._log = log
@@ -50,6 +51,8 @@ class Projector:
         self._is_outdated = False
         self._differs: str | None = None
         """Why the log is not the one that was projected, until another generation is live."""
+        self._shares: Shares | None = None
+        """None outside `run`: then all partitions are taken, whoever else projects."""
 
     @property
     def positions(self) -> Positions:
@@ -67,12 +70,21 @@ class Projector:
         A log or database that can't be reached is waited for. A log that differs from what was projected stops all
         work until a rebuild has made another generation live.
         """
+        self._shares = Shares(self._read_model)
+        try:
+            self._run(stop, self._shares)
+        finally:
+            self._shares.close()
+            self._shares = None
+
+    def _run(self, stop: threading.Event, shares: Shares) -> None:
         while not stop.is_set():
             try:
                 self._step(stop)
             except PositionMoved as moved:
                 logger.info("positions moved elsewhere", action="positions_moved", detail=str(moved))
                 self._frontier = None
+                shares.yield_stalled()
                 stop.wait(uniform(0.02, 0.1))
             except Outdated:
                 self._is_outdated = True
@@ -101,10 +113,14 @@ class Projector:
         if self._frontier is None:
             self._frontier = self._start()
         heads = self._log.heads()
+        if self._shares is not None and self._shares.renew(heads):
+            self._frontier = self._start()  # others projected those partitions: they stand further than was believed
+            heads = self._log.heads()
         for partition, index in self._frontier.positions.items():
             if heads[partition] < index:
                 self._frontier.check()
-        return self._frontier.advance(heads)
+        others = set() if self._shares is None else set(PARTITIONS) - self._shares.partitions
+        return self._frontier.advance({**heads, **{name: self._frontier.positions[name] for name in others}})
 
     def replace_outdated(self) -> None:
         """Rebuild a live generation that another version of mltrail made, or wait while somebody else does."""
@@ -141,7 +157,8 @@ class Projector:
 
     def _wait(self) -> None:
         known = dict(self.positions)
-        for partition in self.halted:
+        others = set() if self._shares is None else set(PARTITIONS) - self._shares.partitions
+        for partition in {*self.halted, *others}:
             known[partition] = 1 << 62  # nothing that comes there is waited for
         self._log.wait(known, timeout_s=WAIT_S)
         if self._read_model.live_generation() != self._generation:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, LargeBinary, create_engine, text
 from sqlalchemy.engine import make_url
 
+from mltrail_core.readmodel.claims import SessionClaims
 from mltrail_core.readmodel.schema import fits_this_code, write_schema_hash
 from mltrail_core.readmodel.tables import METADATA
 from mltrail_core.readmodel.trouble import POOL_SIZE, POOL_TIMEOUT_S, unavailable, unfit
@@ -89,6 +90,9 @@ class PostgresReadModel:
         self._fitting.discard(generation)
         with unavailable(self.url), self._engine.begin() as connection:
             connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
+
+    def claims(self) -> SessionClaims:
+        return SessionClaims(self._engine, self.url)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mltrail_core.errors import Unavailable
+from mltrail_core.readmodel.claims import FileClaims
 from mltrail_core.readmodel.schema import fits_this_code, write_schema_hash
 from mltrail_core.readmodel.tables import METADATA
 from mltrail_core.readmodel.trouble import POOL_SIZE, POOL_TIMEOUT_S, unavailable, unfit
@@ -89,6 +90,9 @@ class SqliteReadModel:
             engine.dispose()
         for suffix in (".db", ".db-wal", ".db-shm"):
             (self._folder / f"g{generation}{suffix}").unlink(missing_ok=True)
+
+    def claims(self) -> FileClaims:
+        return FileClaims(self._folder / "projector.lock")
 
     def close(self) -> None:
         with self._lock:

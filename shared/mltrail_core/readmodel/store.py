@@ -13,6 +13,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from mltrail_core.errors import Invalid
+from mltrail_core.readmodel.claims import Claims
 
 
 class ReadModel(Protocol):
@@ -56,6 +57,9 @@ class ReadModel(Protocol):
 
     def drop_generation(self, generation: int) -> None:
         """Remove `generation` for good."""
+
+    def claims(self) -> Claims:
+        """Return the claims of one more projector; it holds none yet."""
 
     def close(self) -> None:
         """Close all connections."""
