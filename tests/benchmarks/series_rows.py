@@ -71,6 +71,7 @@ def _of_series(
     compacting_s = _compact(read_model, run_id)
     compacting_s += cpu_s([peer.group]) - begun  # the server's own job may have done a part
     yield Result(f"{of}compacted in a CPU second", peer.name, total / compacting_s, "points", is_rate=True)
+    _wait_until_idle(peer)
     yield _cpu(peer, f"{of}{_CHART_POINTS:,} for a chart", chart, times)
     yield _cpu(peer, f"{of}a window of {_PAGE:,} steps", partial(_window, peer, client, run_id, total), times)
     yield _cpu(peer, f"{of}a page of get-history", partial(_page, peer, client, run_id, total), times)
@@ -88,6 +89,18 @@ def _cpu(peer: Peer, row: str, work: Callable[[], None], times: int) -> Result:
     for _ in range(times):
         work()
     return Result(row, peer.name, (cpu_s([peer.group]) - begun) / times * 1000, "ms")
+
+
+def _wait_until_idle(peer: Peer, *, timeout_s: float = 60.0) -> None:
+    """Wait until the server's own job has nothing to compact any more, so that its CPU time is the readers'."""
+    deadline = time.monotonic() + timeout_s
+    begun = cpu_s([peer.group])
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = cpu_s([peer.group])
+        if now - begun < 0.05:
+            return
+        begun = now
 
 
 def _chart(peer: Peer, client: httpx.Client, run_id: str, total: int) -> None:

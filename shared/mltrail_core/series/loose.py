@@ -32,10 +32,17 @@ def read_loose(connection: Connection, run_id: str, key: str) -> Series:
         times_us.append(columns[-2])
         values.append(columns[-1])
     return ordered(
-        np.frombuffer(b"".join(steps), dtype="<i8"),
-        np.frombuffer(b"".join(times_us), dtype="<i8"),
-        np.frombuffer(b"".join(values), dtype="<f8"),
+        np.frombuffer(_joined(steps), dtype="<i8"),
+        np.frombuffer(_joined(times_us), dtype="<i8"),
+        np.frombuffer(_joined(values), dtype="<f8"),
     )
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    """Return the parts as one, and let go of them before the next column is joined."""
+    joined = b"".join(parts)
+    parts.clear()
+    return joined
 
 
 def block_of_rows(packed: Iterable[bytes]) -> MetricBlock:
