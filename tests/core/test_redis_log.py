@@ -147,7 +147,7 @@ def test_memory_that_runs_out_within_a_batch_leaves_the_outcome_unknown_and_indi
     monkeypatch.setattr("mltrail_core.log.redis.STATE_MAX_AGE_S", 3600.0)
     settings("maxmemory", str(int(client.info("memory")["used_memory"]) + (8 << 20)))
     records = [new_record(P0, bytes([n]) * (1 << 20)) for n in range(30)]
-    with pytest.raises(OutcomeUnknown, match="of 30 records"):
+    with pytest.raises(OutcomeUnknown, match="of 30 parts"):
         log.append(records)
     settings("maxmemory", "0")
     log.append(records)

@@ -32,6 +32,9 @@ from mltrail_core.record import FrozenRecord
 
 LOW_WATER_MEMORY_SHARE = 0.05
 """Appends are refused when less than this share of the server's memory is left: jobs and heartbeats need some too."""
+_PART_BYTES = 1 << 20
+_PART_RECORDS = 256
+"""One call of the script appends at most this much: it copies what it is given, and nothing else runs meanwhile."""
 _MIN_MAJOR_VERSION = 7
 _FETCH_BYTES = 64 << 20
 """No single reply to a read is larger, unless one record is."""
@@ -78,16 +81,19 @@ class RedisLog:
         return self._server.state.durability
 
     def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        parts = _parts(records)
         arguments: list[Command] = [
-            (LOG_KEYS[record.partition], HEAD_KEYS[record.partition], record.frozen) for record in records
+            (LOG_KEYS[partition], HEAD_KEYS[partition], *(records[place].frozen for place in places))
+            for partition, places in parts
         ]
         replies = self._write(calls(APPEND_SCRIPT, arguments), sum(len(record.frozen) for record in records))
         self._refuse_errors(replies)
-        appended = []
-        for record, reply in zip(records, replies, strict=True):
-            index, appended_us = _integers(reply)
-            appended.append(Appended(record.partition, index, appended_us))
-        return appended
+        appended: dict[int, Appended] = {}
+        for (partition, places), reply in zip(parts, replies, strict=True):
+            last_index, appended_us = _integers(reply)
+            for index, place in enumerate(places, start=last_index - len(places) + 1):
+                appended[place] = Appended(partition, index, appended_us)
+        return [appended[place] for place in range(len(records))]
 
     def read(
         self, partition: Partition, *, after: int, max_records: int = 1000, max_bytes: int = 16 << 20
@@ -188,7 +194,8 @@ class RedisLog:
             return
         if len(errors) < len(replies):
             raise OutcomeUnknown(
-                f"the log {self.url} appended {len(replies) - len(errors)} of {len(replies)} records, then: {errors[0]}"
+                f"the log {self.url} did {len(replies) - len(errors)} of {len(replies)} parts of the append, then: "
+                f"{errors[0]}"
             ) from errors[0]
         # MISCONF: the append-only file could not be written, so the server takes no more.
         if isinstance(errors[0], OutOfMemoryError) or str(errors[0]).startswith(("OOM", "MISCONF")):
@@ -216,6 +223,21 @@ class RedisLog:
                 case _:
                     raise Unavailable(f"an entry of {LOG_KEYS[partition]} in {self.url} was not written by mltrail")
         return entries
+
+
+def _parts(records: Sequence[NewRecord]) -> list[tuple[Partition, list[int]]]:
+    """Return which records one call of the script appends to a partition, by their places, in order."""
+    parts: list[tuple[Partition, list[int]]] = []
+    open_parts: dict[Partition, tuple[list[int], int]] = {}
+    for place, record in enumerate(records):
+        places, size_bytes = open_parts.get(record.partition, ([], 0))
+        size_bytes += len(record.frozen)
+        if not places or size_bytes > _PART_BYTES or len(places) == _PART_RECORDS:
+            places, size_bytes = [], len(record.frozen)
+            parts.append((record.partition, places))
+        places.append(place)
+        open_parts[record.partition] = (places, size_bytes)
+    return parts
 
 
 def _ask_head(partition: Partition) -> Command:

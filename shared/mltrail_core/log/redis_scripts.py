@@ -12,6 +12,7 @@ for heads, and blocking until one moves, costs a few bytes. Both streams of a pa
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 
 from mltrail_core.ids import PARTITIONS
@@ -34,22 +35,29 @@ if last then
 end
 """
 _MOVE_HEAD = """
-largest = string.format('%.0f', math.max(largest, string.len(frozen)))
+largest = string.format('%.0f', largest)
 redis.call('XADD', KEYS[2], 'MAXLEN', '=', 1, id, 'appended_us', time, 'largest_bytes', largest)
 """
 
 APPEND_SCRIPT: Final = (
     _HEAD
     + """
-local clock, frozen = redis.call('TIME'), ARGV[1]
+local clock = redis.call('TIME')
 local appended_us = math.max(tonumber(clock[1]) * 1000000 + tonumber(clock[2]), last_us)
-local time = string.format('%.0f', appended_us)
-local id = redis.call('XADD', KEYS[1], '0-*', 'appended_us', time, 'frozen', frozen)
+local time, id = string.format('%.0f', appended_us), nil
+for _, frozen in ipairs(ARGV) do
+    id = redis.call('XADD', KEYS[1], '0-*', 'appended_us', time, 'frozen', frozen)
+    largest = math.max(largest, string.len(frozen))
+end
 """
     + _MOVE_HEAD
     + "return {tonumber(string.sub(id, 3)), appended_us}"
 )
-"""KEYS: log, head. ARGV: frozen. Returns [index, appended_us]; needs the `0-*` ids of Redis 7."""
+"""KEYS: log, head. ARGV: one frozen record or more. Returns [last index, appended_us]; needs the `0-*` ids of Redis 7.
+
+The records of a partition go in by one call: the look at the head, the clock and the new head cost the server more than
+a small record does.
+"""
 
 IMPORT_SCRIPT: Final = (
     _HEAD
@@ -59,11 +67,17 @@ if tonumber(index) ~= last_index + 1 or tonumber(time) < last_us then
     return redis.error_reply('{GAP_ERROR} the partition stands at ' .. string.format('%.0f', last_index))
 end
 local id = redis.call('XADD', KEYS[1], '0-' .. index, 'appended_us', time, 'frozen', frozen)
+largest = math.max(largest, string.len(frozen))
 """
     + _MOVE_HEAD
     + "return tonumber(index)"
 )
 """KEYS: log, head. ARGV: index, appended_us, frozen. Returns the index, or `GAP_ERROR` with, last, the head."""
+
+
+@cache
+def _hash_of(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def calls(script: str, arguments: list[tuple[str | int | bytes, ...]]) -> list[tuple[str | int | bytes, ...]]:
@@ -72,5 +86,5 @@ def calls(script: str, arguments: list[tuple[str | int | bytes, ...]]) -> list[t
     The first carries the script's text, which makes the server know it, the others name it by its hash: so a server
     that was restarted never answers NOSCRIPT.
     """
-    by_hash = ("EVALSHA", hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest(), 2)
+    by_hash = ("EVALSHA", _hash_of(script), 2)
     return [(*(("EVAL", script, 2) if n == 0 else by_hash), *each) for n, each in enumerate(arguments)]
