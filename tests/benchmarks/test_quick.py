@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks import offline_training
+from tests.benchmarks import offline_training, projector_scale
 from tests.benchmarks.__main__ import main
 
 
 def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--quick", "client", "http", "native", "growth", "series", "--peers", "folder"])
+    main(["--quick", "client", "http", "native", "growth", "series", "search", "--peers", "folder"])
     main(["--quick", "sdk", "--clients", "mltrail, Redis", "mltrail, offline"])
     main(["--quick", "start", "--peers", "canned"])  # a second start of mltrail costs more than all rows together
     printed = capsys.readouterr().out
@@ -20,6 +20,7 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
         "memory when idle",
         "last page by a metric",
         "outline of chunks",
+        "25 of 50 runs: metric, param and tag, by a metric",
         "one log_metric, the sender busy: p99",
         "trainers to the log, by series",
         "without a server",
@@ -35,3 +36,8 @@ def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
     assert "then all has arrived" in printed
     for work in ("log_metric", "log_series", "log_param", "set_tag", "log_artifact", "s of CPU in all threads"):
         assert work in printed
+
+
+def test_two_projectors_are_timed_and_project_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+    projector_scale.main(["--quick", "--projectors", "2"])
+    assert "2 projectors" in capsys.readouterr().out

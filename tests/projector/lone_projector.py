@@ -1,4 +1,7 @@
-"""A projector in a process of its own, for tests that kill it: python -m tests.projector.lone_projector LOG STORE."""
+"""A projector in a process of its own, to be killed or measured: python -m tests.projector.lone_projector LOG STORE.
+
+With --wait it says that it is ready, and begins when a line comes.
+"""
 
 from __future__ import annotations
 
@@ -10,4 +13,8 @@ from mltrail_core.readmodel.store import open_read_model
 from mltrail_projector.loop import Projector
 
 if __name__ == "__main__":
-    Projector(open_log(sys.argv[1]), open_read_model(sys.argv[2])).run(threading.Event())
+    projector = Projector(open_log(sys.argv[1]), open_read_model(sys.argv[2]))
+    if "--wait" in sys.argv:
+        print("ready", flush=True)
+        sys.stdin.readline()
+    projector.run(threading.Event())
