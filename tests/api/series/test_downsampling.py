@@ -26,7 +26,7 @@ def series_of(values: Floats, steps: npt.NDArray[np.int64] | None = None) -> Ser
     return Series(numbers, numbers * 1000, values)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(values=_VALUES, count=st.integers(MIN_POINTS, 120))
 @example(values=[math.nan] * 50, count=4)
 @example(values=[math.nan, *[1.0] * 50, math.inf, math.nan], count=10)
@@ -50,7 +50,7 @@ def test_ends_and_extremes_of_every_bucket_are_kept_in_order_and_no_more_points_
             assert array[bucket].max() in kept.values
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     places=st.sets(st.integers(0, 19_999), min_size=1, max_size=12),

@@ -54,7 +54,7 @@ def columns(found: Statistics) -> list[np.ndarray[tuple[int], np.dtype[np.float6
     return [found.mean, found.std, found.min, found.max, found.median]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(runs=st.lists(_RUN, min_size=1, max_size=5), cells=st.integers(1, 30), part=st.integers(1, 9))
 @example(runs=[[(0, 1.0), (0, 3.0), (5, math.nan)], [(1, 10.0)], []], cells=3, part=1)
 def test_statistics_are_those_of_the_points_one_by_one(runs: list[Points], cells: int, part: int) -> None:
@@ -71,7 +71,7 @@ def test_statistics_are_those_of_the_points_one_by_one(runs: list[Points], cells
     width=st.integers(1, 2**64),
     cells=st.integers(1, 1000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @example(first=-(2**63), width=2**64, cells=1000)
 def test_cells_cover_all_steps_once_and_are_equally_wide(first: int, width: int, cells: int) -> None:
     last = min(first + width - 1, 2**63 - 1)

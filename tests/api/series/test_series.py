@@ -17,7 +17,7 @@ from mltrail_api.series.export import MAX_EXPORTS
 from tests.api.running import RunningApi, wait_until
 from tests.api.series.logged import TIME_US, ask, found, log_points, refused
 
-LONG = 200_000
+LONG = 100_000
 ARROW = "application/vnd.apache.arrow.stream"
 
 
@@ -30,7 +30,7 @@ def run_id(api: RunningApi) -> str:
     log_points(api, run_id, "odd/values", [0, 1, 2, 3], [math.nan, math.inf, -math.inf, -0.0], [1, 2, 3, 4])
     log_points(api, run_id, "nothing but nan", [5], [math.nan])
     values = np.random.default_rng(5).normal(size=LONG).cumsum()
-    values[123_456] = 1e6
+    values[54_321] = 1e6
     log_points(api, run_id, "long", np.arange(LONG), values)
     return run_id
 
@@ -84,7 +84,7 @@ def test_few_points_of_a_long_series_say_of_how_many_and_keep_its_spike(api: Run
     assert few["total"] == LONG
     assert len(few["steps"]) == len(few["times_us"]) == len(few["values"]) == few["points"]
     assert (few["steps"][0], few["steps"][-1]) == (0, LONG - 1)
-    assert few["values"][few["steps"].index(123_456)] == 1e6
+    assert few["values"][few["steps"].index(54_321)] == 1e6
     zoomed = found(api, path, points=400, first_step=1000, last_step=1099)
     assert (zoomed["points"], zoomed["total"], zoomed["steps"]) == (100, 100, list(range(1000, 1100)))
     table = table_of(ask(api, path, points=400, format="arrow"))
@@ -141,7 +141,7 @@ def test_a_whole_series_comes_in_parts_and_complete(api: RunningApi, run_id: str
 
 def test_a_reader_that_goes_away_leaves_its_place_to_others(api: RunningApi, run_id: str) -> None:
     url = f"{api.url}/api/v1/runs/{run_id}/metrics/long"
-    for _ in range(2 * MAX_EXPORTS):
+    for _ in range(MAX_EXPORTS + 1):
         with httpx.Client() as client, client.stream("GET", url) as answer:
             next(answer.iter_raw())
     assert len(found(api, f"/runs/{run_id}/metrics/long")["steps"]) == LONG
