@@ -9,6 +9,7 @@ from mltrail_api.appender import Appender
 from mltrail_api.begun import Begun
 from mltrail_api.identity.verifier import TokenVerifier
 from mltrail_api.mlflow.runs.states import RunStates
+from mltrail_api.mlflow.runs.texts import RunTexts
 from mltrail_api.search.experiment_view import ExperimentView
 from mltrail_api.series.export import Exports
 from mltrail_api.visibility import Visibility
@@ -42,6 +43,7 @@ class Services:
     webhook_secrets: WebhookSecrets = field(default_factory=lambda: WebhookSecrets(None))
     webhook_targets: TargetRules = field(default_factory=TargetRules)
     """Which URLs webhooks may call."""
+    run_texts: RunTexts = field(default_factory=RunTexts)
 
     def close(self) -> None:
         """Append what waits, then end the worker's threads."""

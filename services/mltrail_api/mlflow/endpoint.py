@@ -46,9 +46,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """JSON for the client; NaN and ±Infinity are allowed as values."""
+    """JSON for the client, spelled out already or to be; NaN and ±Infinity are allowed as values."""
 
-    body: Mapping[str, object] = field(default_factory=dict)
+    body: Mapping[str, object] | bytes = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -76,7 +76,7 @@ class RawEndpoint:
 Route = Endpoint[M] | RawEndpoint
 
 
-def seen_answer(seen: Seen[T], body: Mapping[str, object]) -> Answer:
+def seen_answer(seen: Seen[T], body: Mapping[str, object] | bytes) -> Answer:
     """Return the answer to a read, with the header that says whether it is current."""
     return Answer(body, consistency(seen))
 

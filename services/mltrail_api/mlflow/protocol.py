@@ -88,7 +88,8 @@ class MlflowProtocol:
             fields = fields_of_body(await _body(receive))
         fields.update(path_fields)
         answer = await route.handler(self._services, parse_message(route.model, fields), caller)
-        await _send(send, 200, json_bytes(answer.body), answer.headers)
+        body = answer.body if isinstance(answer.body, bytes) else json_bytes(answer.body)
+        await _send(send, 200, body, answer.headers)
 
     def _find(self, path: str) -> tuple[Mapping[str, AnyRoute], Mapping[str, str]]:
         if path in self._exact:

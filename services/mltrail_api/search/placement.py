@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    bindparam,
     case,
     exists,
     false,
@@ -110,14 +111,13 @@ def placed_in(connection: Connection, experiment_ids: Sequence[str]) -> Placemen
     if len(experiment_ids) > _MAX_EXPERIMENTS:
         raise Invalid(f"{len(experiment_ids)} experiment ids were given; at most {_MAX_EXPERIMENTS} are allowed")
     own_ids = own_experiment_ids(connection, experiment_ids)
-    proposed = experiment_aliases.c.proposed_id
-    is_alias = experiment_aliases.c.experiment_id.in_(own_ids)
-    if connection.execute(select(proposed).where(is_alias).limit(1)).first() is None:
+    if connection.execute(_ANY_ALIAS, {"own_ids": own_ids}).first() is None:
         if len(own_ids) == 1:
             return Placement(runs.c.experiment_id == own_ids[0], own_ids[0])
         return Placement(runs.c.experiment_id.in_(own_ids), None)
     # Each trainer that knew only the name may have left an alias: there can be thousands, so they stay in SQL.
-    named = or_(runs.c.experiment_id.in_(own_ids), runs.c.experiment_id.in_(select(proposed).where(is_alias)))
+    aliases = select(experiment_aliases.c.proposed_id).where(experiment_aliases.c.experiment_id.in_(own_ids))
+    named = or_(runs.c.experiment_id.in_(own_ids), runs.c.experiment_id.in_(aliases))
     return Placement(named, None)
 
 
@@ -128,10 +128,19 @@ def own_experiment_ids(connection: Connection, experiment_ids: Iterable[str]) ->
         Invalid: one is not a decimal number.
     """
     named = {_decimal(experiment_id) for experiment_id in experiment_ids}
-    columns = experiment_aliases.c
-    query = select(columns.proposed_id, columns.experiment_id).where(columns.proposed_id.in_(named))
-    own_id_of = {proposed_id: own_id for proposed_id, own_id in connection.execute(query)}
+    own_id_of = {proposed_id: own_id for proposed_id, own_id in connection.execute(_ALIASES, {"named": list(named)})}
     return sorted({own_id_of.get(experiment_id, experiment_id) for experiment_id in named})
+
+
+# Made once: making a statement costs more than performing these two, which every search does.
+_ALIASES = select(experiment_aliases.c.proposed_id, experiment_aliases.c.experiment_id).where(
+    experiment_aliases.c.proposed_id.in_(bindparam("named", expanding=True))
+)
+_ANY_ALIAS = (
+    select(experiment_aliases.c.proposed_id)
+    .where(experiment_aliases.c.experiment_id.in_(bindparam("own_ids", expanding=True)))
+    .limit(1)
+)
 
 
 def _decimal(experiment_id: str) -> str:

@@ -55,7 +55,7 @@ class Where:
 
     Attributes:
         placement: in which experiments.
-        conditions: what the runs have to fulfil, lifecycle among it.
+        conditions: what the runs have to fulfil; the first is about their lifecycle, which most of them do.
         uncounted: those of them of which it is not known how many runs may fulfil them.
         rare: those of them that few may fulfil, with their number, the rarest first.
     """
@@ -64,6 +64,11 @@ class Where:
     conditions: tuple[RunCondition, ...]
     uncounted: tuple[RunCondition, ...]
     rare: tuple[tuple[int, RunCondition], ...] = ()
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether there is more to fulfil than a lifecycle."""
+        return len(self.conditions) > 1
 
     def under(self, condition: RunCondition) -> Where:
         """Return those of the runs that fulfil one more condition."""
@@ -204,7 +209,7 @@ class _Walk:
         if after is not None:
             _, beyond = after.values[0]
             walked.append(index.value >= beyond if term.is_ascending else index.value <= beyond)
-        end = self._end_of_walk(index, term, walked)
+        end = self._end_of_walk(index, term, walked) if where.is_filtered else None
         _, keys = sorted_source(index.source, [term])
         query = (
             select(runs.c.run_id)

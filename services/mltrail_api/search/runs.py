@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
+from functools import lru_cache
 from typing import Any, TypeGuard
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from mltrail_api.search.expression import And, Column, Comparison, Entity, Expression, OrderTerm, ViewType
 from mltrail_api.search.limits import DEFAULT_RESULTS, check_max_results
@@ -109,14 +110,20 @@ def _comparisons(expression: Expression) -> Iterator[Comparison]:
 
 
 def _token_after(connection: Connection, run_id: str, order: Sequence[OrderTerm]) -> str:
-    source, keys = sorted_source(PLACED_RUNS, order)
-    columns = [column for key in keys for column in (key.rank, key.value)]
-    row = connection.execute(select(*columns).select_from(source).where(runs.c.run_id == run_id)).one()
+    row = connection.execute(_place_of_run(tuple(order)), {"of_run": run_id}).one()
     place: list[Part] = []
     found: Sequence[Any] = row
     for rank, value in zip(found[::2], found[1::2], strict=True):
         place += [rank, value if rank == HAS_VALUE else None]
     return encode_token("runs", After((_name_of(order), *place, run_id)))
+
+
+@lru_cache(maxsize=256)
+def _place_of_run(order: tuple[OrderTerm, ...]) -> Select[Any]:  # a rank and a value of each term
+    source, keys = sorted_source(PLACED_RUNS, order)
+    columns: list[Any] = [column for key in keys for column in (key.rank, key.value)]
+    places: Select[Any] = select(*columns)
+    return places.select_from(source).where(runs.c.run_id == bindparam("of_run"))
 
 
 def _position(page_token: str | None, order: Sequence[OrderTerm]) -> Position | None:

@@ -6,9 +6,8 @@ from sqlalchemy import Connection
 
 from mltrail_api.mlflow.endpoint import Answer, Caller, seen_answer
 from mltrail_api.mlflow.runs.requests import SearchRuns
-from mltrail_api.mlflow.runs.view import run_json
+from mltrail_api.mlflow.wire import json_bytes
 from mltrail_api.search.runs import search_runs
-from mltrail_api.search.view import load_runs
 from mltrail_api.services import Services
 from mltrail_api.visibility import SEARCH
 
@@ -16,7 +15,7 @@ from mltrail_api.visibility import SEARCH
 async def search(services: Services, request: SearchRuns, caller: Caller) -> Answer:
     """Answer a page of the runs that match, each with all that belongs to it."""
 
-    def query(connection: Connection) -> dict[str, object]:
+    def query(connection: Connection) -> bytes:
         page = search_runs(
             connection,
             request.experiment_ids,
@@ -26,9 +25,14 @@ async def search(services: Services, request: SearchRuns, caller: Caller) -> Ans
             request.order_by,
             request.page_token,
         )
-        runs = [run_json(run) for run in load_runs(connection, page.run_ids)]
-        body: dict[str, object] = {"runs": runs} if runs else {}
-        return body | ({"next_page_token": page.next_page_token} if page.next_page_token else {})
+        return _page_json(services.run_texts.of(connection, page.run_ids), page.next_page_token)
 
     seen = await services.visibility.read(query, caller.asks_for(SEARCH))
     return seen_answer(seen, seen.value)
+
+
+def _page_json(runs: list[bytes], next_page_token: str | None) -> bytes:
+    fields = [b'"runs":[' + b",".join(runs) + b"]"] if runs else []
+    if next_page_token:
+        fields.append(b'"next_page_token":' + json_bytes(next_page_token))
+    return b"{" + b",".join(fields) + b"}"
