@@ -12,7 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.benchmarks import client_rows, growth_rows, http_rows, native_rows, sdk_rows, series_rows, start_rows
+from tests.benchmarks import (
+    client_rows,
+    growth_rows,
+    http_rows,
+    native_rows,
+    sdk_rows,
+    search_rows,
+    series_rows,
+    start_rows,
+)
 from tests.benchmarks.load import driver
 from tests.benchmarks.peers import PEERS, Blueprint
 from tests.benchmarks.results import Result, table
@@ -25,6 +34,7 @@ ROWS = {
     "native": native_rows.measure,
     GROWTH: growth_rows.measure,
     "series": series_rows.measure,
+    "search": search_rows.measure,
 }
 
 
@@ -41,6 +51,8 @@ def main(arguments: Sequence[str]) -> None:
         sizes = replace(sizes, native_s=options.native_s)
     if options.runs is not None:
         sizes = replace(sizes, runs=options.runs)
+    if options.search_runs is not None:
+        sizes = replace(sizes, search_runs=options.search_runs)
     print(_heading(sizes))
     families = options.rows or (*ROWS, START, SDK)
     results: dict[str, list[Result]] = defaultdict(list)
@@ -97,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", nargs="+", choices=sdk_rows.COLUMNS, help="of the rows of the SDK; all by default")
     parser.add_argument("--quick", action="store_true", help="check that it runs and that answers are right")
     parser.add_argument("--runs", type=int, help="runs that are created and searched")
+    parser.add_argument("--search-runs", type=int, help="runs that the rows of search are about")
     parser.add_argument("--native-s", type=float, help="seconds of each native row")
     return parser
 
