@@ -9,13 +9,15 @@ from pathlib import Path
 
 from mltrail import _surroundings as surroundings
 from mltrail._background import Background, Task
-from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Keep, Said
+from mltrail._buffer import Buffer, Ensure, Flush, Frozen, Keep, Said
+from mltrail._crew import Crew
 from mltrail._delivery import Delivery, delivery_of
 from mltrail._durable import DurablePoints
 from mltrail._heartbeat import Heartbeats
-from mltrail._losses import Losses, logger
+from mltrail._losses import Losses
 from mltrail._outbox import Outbox
 from mltrail._packer import Packer
+from mltrail._patience import Patience
 from mltrail._points import PointSink
 from mltrail._report import report_unsent
 from mltrail._resender import Resender
@@ -99,18 +101,21 @@ class Session:
         self._writer: Writer = surroundings.current_writer(settings.rank)
         self._lock = threading.RLock()
         self._is_running = False
-        self._is_beating = False
         self._is_closed = False
-        self._is_out_of_patience = False
+        self.patience = Patience(settings, self.buffer, self.outbox, self._background)
         self._experiment_ids: dict[str, ExperimentId] = {_DEFAULT_EXPERIMENT: DEFAULT_EXPERIMENT_ID}
         self._packer = Packer(self.buffer, self.spool, self.outbox, self.losses, settings.flush_interval_s)
         sender = Sender(self.outbox, self._open_transport, self.losses, settings.destination.shown)
-        self._packing = Worker("mltrail-pack", self._packer.step, self.losses)
-        self._sending = Worker("mltrail-send", sender.step, self.losses)
-        self._doing = Worker("mltrail-background", self._background.step, self.losses)
         self._resender = Resender(settings.spool_places, settings.destination, lambda: self.outbox.settled > 0)
-        self._resending = Worker("mltrail-resend", self._resender.step, self.losses)
-        self._beating = Worker("mltrail-heartbeat", self._heartbeats.step, self.losses)
+        self._crew = Crew(
+            pack=self._packer.step,
+            send=sender.step,
+            resend=self._resender.step,
+            do=self._background.step,
+            beat=self._heartbeats.step,
+            losses=self.losses,
+            is_offline=settings.is_offline,
+        )
 
     def begin_again_in_child(self) -> None:
         """Become a session of a forked process: nothing of the parent's is sent, its runs go on under new producers."""
@@ -151,7 +156,7 @@ class Session:
         started_us = now_us()
         created = RunCreated(started_us, stream.run_id, experiment_id, name, self._writer.user, started_us)
         self._say(stream, Sized(created, 400))
-        self._packing.wake()  # so that other processes, which are told its id, find the run
+        self._crew.wake_packing()  # so that other processes, which are told its id, find the run
         self._open(stream)
         self._settle_if_durable()
         return stream
@@ -240,28 +245,14 @@ class Session:
     def end_stream(self, stream: Stream, status: str | None, *, ended_us: int | None = None) -> None:
         """Send the end of a stream, after its artifacts, and wait until it has arrived: at most `exit_timeout_s`, and a
         second when an earlier run has waited in vain. `ended_us` of None is the present."""
-        timeout_s = self.settings.exit_timeout_s
-        deadline = time.monotonic() + (min(1.0, timeout_s) if self._is_out_of_patience else timeout_s)
+        deadline = self.patience.deadline(self.settings.exit_timeout_s)
         settled = self.outbox.settled
-        flush = self._send_end(stream, status, deadline, ended_us)
-        if self._wait(flush, deadline):
-            self._is_out_of_patience = False
-            return
-        self._is_out_of_patience = self.outbox.settled == settled
-        logger.warning(
-            "mltrail: run %s ended, but not all of it could be sent to %s within %g s; sending goes on",
-            stream.run_id,
-            self.settings.destination.shown,
-            timeout_s,
-        )
+        flush = self._say_end(stream, status, deadline, ended_us)
+        self.patience.wait_for_end(stream, flush, deadline, settled)
 
     def flush(self, stream: Stream | None, deadline: float) -> bool:
-        """Return True once all that was said before is durable on the other side (when this session is offline: in the
-        spool), False at `deadline` (time.monotonic)."""
-        is_done = self._background.wait_done(stream, deadline)
-        flush = Flush()
-        self.buffer.put(flush)
-        return self._wait(flush, deadline) and is_done
+        """Return True once all that was said before is durable on the other side; see `Patience.flush`."""
+        return self.patience.flush(stream, deadline)
 
     def delivery(self, stream: Stream) -> Delivery:
         """Return what became of all that was said of a stream's run before."""
@@ -288,56 +279,41 @@ class Session:
             self._is_closed = True
         for call in self._before_close:
             call()
-        deadline = time.monotonic() + (min(1.0, timeout_s) if self._is_out_of_patience else timeout_s)
+        deadline = self.patience.deadline(timeout_s)
         if self._is_running:
             for stream in list(self._open_streams):
-                self._send_end(stream, status if stream.owns_status else None, deadline)
+                self._say_end(stream, status if stream.owns_status else None, deadline)
             self.flush(None, deadline)
-        workers = (self._packing, self._doing, self._sending, self._resending, self._beating)
-        for worker in workers:
-            worker.stop()
+        self._crew.stop()
         self.outbox.stop_waiting()
         self._background.stop_waiting()
-        deadline = max(deadline, time.monotonic() + _LAST_STEPS_S)
-        have_stopped = [worker.join(max(0.0, deadline - time.monotonic())) for worker in workers]
-        if have_stopped[0]:
+        ended = self._crew.join(max(deadline, time.monotonic() + _LAST_STEPS_S))
+        if ended.packing:
             self._packer.finish()
         report_unsent(self.spool, self.outbox, self.buffer, self.losses, self.settings.destination.shown)
-        if self._transport is not None and all(have_stopped):
+        if self._transport is not None and ended.all:
             self._transport.close()
-        if have_stopped[0]:
+        if ended.packing:
             self.spool.close(are_records_settled=self.outbox.kept().record_count == 0)
-        if have_stopped[3]:
+        if ended.resending:
             self._resender.close()
-        if have_stopped[4]:
+        if ended.beating:
             self._heartbeats.close()
 
-    def _send_end(self, stream: Stream, status: str | None, deadline: float, ended_us: int | None = None) -> Flush:
+    def _say_end(self, stream: Stream, status: str | None, deadline: float, ended_us: int | None = None) -> Flush:
         at_us = now_us()
         event = None
         if status is not None or stream.owns_status:
             event = RunStatusChanged(
                 at_us, stream.run_id, status or "FINISHED", at_us if ended_us is None else ended_us
             )
-        # A part of the time is kept back, to send the end of the run even though its artifacts could not be stored.
-        spare_s = min(2.0, max(0.0, deadline - time.monotonic()) / 4)
-        if not self._background.wait_for_end(stream, deadline - spare_s):
-            self._background.give_up(stream)
-        close = Close(stream, event, Flush())
-        self.buffer.put(close)
+        flush = self.patience.say_end(stream, event, deadline)
         with self._lock:
             if stream in self._open_streams:
                 self._open_streams.remove(stream)
-        return close.flush
+        return flush
 
     # -- threads
-
-    def _wait(self, flush: Flush, deadline: float) -> bool:
-        if not flush.packed.wait(max(0.0, deadline - time.monotonic())):
-            return False
-        if self.settings.is_offline:
-            return flush.is_kept
-        return self.outbox.wait_settled(flush.position, deadline)
 
     def _about(self) -> About:
         return About(self.settings.destination.shown, self._writer, now_us())
@@ -350,18 +326,15 @@ class Session:
                 return
             from mltrail._lifecycle import watch_child
 
-            self._packing.start()
-            self._packing.start_beside(self._doing)
-            if not self.settings.is_offline:
-                self._packing.start_beside(self._sending, self._resending)
+            self._crew.start()
             self._is_running = True
-            if self._open_streams:
-                self._begin_beating()
+            if self._open_streams and not self._is_closed:
+                self._crew.start_beating()
             self.buffer.attended()
             watch_child(self)
 
     def _wake_packer(self) -> None:
-        self._packing.wake()
+        self._crew.wake_packing()
 
     def _open_transport(self) -> Transport:
         with self._lock:
@@ -372,21 +345,12 @@ class Session:
     def _open(self, stream: Stream) -> None:
         with self._lock:
             self._open_streams.append(stream)
-            self._begin_beating()
-
-    def _begin_beating(self) -> None:
-        """Start to say that this process is alive, also when it has joined a run and logs nothing yet; a forked child
-        does so when it logs."""
-        if not self._is_beating and not self._is_closed and not self.settings.is_offline:
-            self._is_beating = True
-            self.start_worker(self._beating)
+            if not self._is_closed:  # also for who has joined a run and logs nothing yet
+                self._crew.start_beating()
 
     def start_worker(self, worker: Worker) -> None:
-        """Start a further thread; where this session has one already, that one waits for it and the caller does not."""
-        if self._is_running:
-            self._packing.start_beside(worker)
-        else:
-            worker.start()
+        """Start a further thread; the caller waits for its beginning only where this session has none yet."""
+        self._crew.start_worker(worker)
 
     def _say(self, stream: Stream, sized: Sized) -> bool:
         return self.buffer.put(Said(stream, sized))

@@ -64,7 +64,7 @@ def test_a_training_goes_on_and_ends_while_the_server_is_away(
         assert "can't be read now" in caplog.text
         session = connection.connection_to(server.uri)._session
         assert session is not None
-        session._is_out_of_patience = True  # as after an end that waited in vain; else this test waits 10 s
+        session.patience.is_lost = True  # as after an end that waited in vain; else this test waits 10 s
     server.start()
     assert session.flush(None, time.monotonic() + 30)
     seen = mlflow.get_run(run.info.run_id)
