@@ -30,9 +30,13 @@ MAX_REMEMBERED = 50_000
 
 
 @functools.lru_cache(maxsize=16)
-def matcher_of(pattern: str) -> Callable[[str], bool]:
-    """Return a function that says whether a text holds a match of a pattern that `parse_pattern` takes."""
-    return _Matcher(parse_pattern(pattern)).holds
+def matcher_of(pattern: str) -> Matcher:
+    """Return what says whether a text holds a match of a pattern that `parse_pattern` takes."""
+    return Matcher(parse_pattern(pattern))
+
+
+def _go_on() -> None:
+    """Nobody limits how long matching takes."""
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class _Set:
     after: dict[str, _Set] = field(default_factory=dict)
 
 
-class _Matcher:
+class Matcher:
     """A pattern as an automaton. Threads share it: what one writes any other would have written."""
 
     def __init__(self, pattern: Pattern) -> None:
@@ -67,17 +71,18 @@ class _Matcher:
         self._remembered = 0
         self._first = self._set_of({self._start}, is_begin=True)
 
-    def holds(self, text: str) -> bool:
-        """Return whether some part of `text` matches."""
+    def holds(self, text: str, check: Callable[[], None] = _go_on) -> bool:
+        """Return whether some part of `text` matches; `check` is called before steps that take long, and may raise."""
         current = self._first
         for character in text:
             if current.accepts:
                 return True
             following = current.after.get(character)
-            current = following if following is not None else self._step(current, character)
+            current = following if following is not None else self._step(current, character, check)
         return current.accepts or current.accepts_at_end
 
-    def _step(self, current: _Set, character: str) -> _Set:
+    def _step(self, current: _Set, character: str, check: Callable[[], None]) -> _Set:
+        check()
         code = ord(character)
         targets = {state.target for state in map(self._states.__getitem__, current.members) if _holds(state, code)}
         following = self._set_of({*targets, self._start}, is_begin=False)  # a match may begin at any character

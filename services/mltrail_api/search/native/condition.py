@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
-from sqlalchemy import ColumnElement, Connection, Double, Function, Table, and_, false, not_, or_, true, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Function,
+    Table,
+    and_,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
 
 from mltrail_api.search.conditions import number_condition, text_condition, time_condition
 from mltrail_api.search.expression import (
@@ -32,6 +46,7 @@ from mltrail_api.search.native.expression import (
 )
 from mltrail_api.search.native.pattern import Pattern
 from mltrail_api.search.native.pattern_text import postgres_text
+from mltrail_api.search.native.time_limit import TimeLimit
 from mltrail_api.search.placement import MLFLOW_STATUS, SHOWN_STATUS
 from mltrail_api.search.run_conditions import (
     KEYED,
@@ -55,20 +70,32 @@ from mltrail_core.readmodel.tables import (
 )
 from mltrail_core.rules import LOST_STATUS
 
+_COUNTED_RUNS = 5_000
+"""Of each condition under an OR; past it they are all the same."""
 _MATCH_FUNCTION = "mltrail_matches"
 _MLFLOW_TEXTS = ("run_id", "run_name", "user_id", "status", "artifact_uri")
 _Test = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 
-def native_conditions(connection: Connection, expression: NativeExpression) -> list[RunCondition]:
+def native_conditions(
+    connection: Connection, expression: NativeExpression, limit: TimeLimit | None = None
+) -> list[RunCondition]:
     """Return conditions that together are a filter, and which `connection` can then execute; each is true or false of
-    every run, never NULL."""
-    dialect = connection.dialect.name
-    if dialect == "sqlite":
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        raw.create_function(_MATCH_FUNCTION, 2, _is_matched, deterministic=True)
-    return [_condition(part, dialect) for part in _joined(expression)]
+    every run, never NULL. Regular expressions fail when `limit` is over."""
+    if connection.dialect.name == "sqlite":
+        _let_match(connection, limit)
+    return [_condition(part, connection) for part in _joined(expression)]
+
+
+def _let_match(connection: Connection, limit: TimeLimit | None) -> None:
+    def is_matched(pattern: str, text: str | None) -> bool:
+        if text is None:
+            return False
+        return matcher_of(pattern).holds(text) if limit is None else matcher_of(pattern).holds(text, limit.check)
+
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    raw.create_function(_MATCH_FUNCTION, 2, is_matched, deterministic=True)
 
 
 def _joined(expression: NativeExpression) -> list[NativeExpression]:
@@ -78,28 +105,32 @@ def _joined(expression: NativeExpression) -> list[NativeExpression]:
     return [expression]
 
 
-def _is_matched(pattern: str, text: str | None) -> bool:
-    return text is not None and matcher_of(pattern)(text)
-
-
-def _condition(expression: NativeExpression, dialect: str) -> RunCondition:
+def _condition(expression: NativeExpression, connection: Connection) -> RunCondition:
     match expression:
         case All(parts):
-            return _all_of([_condition(part, dialect) for part in parts])
+            return _all_of([_condition(part, connection) for part in parts], connection)
         case AnyOf(parts):
-            return any_of([_condition(part, dialect) for part in parts])
+            return any_of([_condition(part, connection) for part in parts])
         case Not(part):
-            return none_of(_condition(part, dialect))
+            return none_of(_condition(part, connection))
         case TextComparison() | NumberComparison() | Membership() | Presence() if _is_of_mlflow(expression):
-            return run_condition(expression, dialect)
+            return run_condition(expression, connection.dialect.name)
         case _:
-            return _leaf(expression, dialect)
+            return _leaf(expression, connection.dialect.name)
 
 
-def _all_of(conditions: Sequence[RunCondition]) -> RunCondition:
-    """Return what holds where all do. Any of them that an index finds is enough to look among."""
-    found = next((condition.candidates for condition in conditions if condition.candidates is not None), None)
-    return RunCondition(and_(true(), *(condition.holds for condition in conditions)), found)
+def _all_of(conditions: Sequence[RunCondition], connection: Connection) -> RunCondition:
+    """Return what holds where all do; it is looked for among the fewest runs that one of them may hold for."""
+    candidates = [condition.candidates for condition in conditions if condition.candidates is not None]
+    fewest = candidates[0] if candidates else None
+    if len(candidates) > 1:
+        some = (each.limit(_COUNTED_RUNS).subquery() for each in candidates)
+        counts = connection.execute(
+            select(*(select(func.count()).select_from(each).scalar_subquery() for each in some))
+        )
+        counted = counts.one()
+        fewest = candidates[min(range(len(candidates)), key=counted.__getitem__)]
+    return RunCondition(and_(true(), *(condition.holds for condition in conditions)), fewest)
 
 
 def _is_of_mlflow(comparison: Comparison) -> bool:
@@ -159,7 +190,12 @@ def _holds(column: Column, test: _Test, dialect: str, status: str = "") -> RunCo
             return RunCondition(has(metric_summaries, metric_summaries.c.key == key, test(number)), runs_with(column))
         case Column(Entity.PARAM | Entity.TAG as entity, key):
             table = KEYED[entity]
-            return RunCondition(has(table, table.c.key == key, test(table.c.value)), runs_with(column))
+            tested = test(table.c.value)
+            among = runs_with(column)
+            # SQLite's index holds whole values, so that it alone tells; PostgreSQL's holds how they begin.
+            return RunCondition(
+                has(table, table.c.key == key, tested), among.where(tested) if dialect == "sqlite" else among
+            )
         case Column(Entity.DATASET, key):
             text = dataset_text(key, dialect)
             return RunCondition(has(dataset_inputs, text.is_not(None), test(text)))

@@ -14,7 +14,7 @@ from mltrail_api.search.native.found import Json, load_found
 from mltrail_api.search.native.order import parse_order
 from mltrail_api.search.native.parse import parse_filter
 from mltrail_api.search.native.selection import EVERYTHING, parse_columns
-from mltrail_api.search.native.time_limit import limited
+from mltrail_api.search.native.time_limit import TimeLimit, limited
 from mltrail_api.search.runs import RunPage, find_runs
 
 DEFAULT_RESULTS = 100
@@ -58,14 +58,14 @@ def search(connection: Connection, asked: Search) -> FoundPage | UnknownExperime
         Invalid: an argument is malformed, the message shows where; or the search takes too long.
     """
     selection = EVERYTHING if asked.columns is None else parse_columns(asked.columns)
-    with limited(connection):
-        page = find(connection, asked)
+    with limited(connection) as limit:
+        page = find(connection, asked, limit)
         if isinstance(page, UnknownExperiment):
             return page
         return FoundPage(load_found(connection, page.run_ids, selection), page.next_page_token)
 
 
-def find(connection: Connection, asked: Search) -> RunPage | UnknownExperiment:
+def find(connection: Connection, asked: Search, limit: TimeLimit | None = None) -> RunPage | UnknownExperiment:
     """Return a page of the ids of the runs that match.
 
     Raises:
@@ -75,5 +75,5 @@ def find(connection: Connection, asked: Search) -> RunPage | UnknownExperiment:
     experiment_ids = None if asked.experiments is None else experiment_ids_of(connection, asked.experiments)
     if isinstance(experiment_ids, UnknownExperiment):
         return experiment_ids
-    conditions = native_conditions(connection, expression)
+    conditions = native_conditions(connection, expression, limit)
     return find_runs(connection, experiment_ids, conditions, asked.view, asked.max_results, terms, asked.page_token)

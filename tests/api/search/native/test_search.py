@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from sqlalchemy import FromClause, func, select, true
 
 from mltrail_api.search.experiment_names import UnknownExperiment
 from mltrail_api.search.expression import ViewType
+from mltrail_api.search.native import runs as native_runs
 from mltrail_api.search.native.runs import FoundPage, Search, search
 from mltrail_api.search.native.time_limit import limited
 from mltrail_core.errors import Invalid
@@ -180,3 +182,13 @@ def test_a_search_that_takes_too_long_is_cut_short_and_the_connection_stays_usab
     ):
         connection.execute(slow).scalar()
     assert len(page(read_model, Search(max_results=1000)).runs) == 200
+
+
+def test_a_regular_expression_that_takes_too_long_on_one_text_is_cut_short(
+    read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_runs, "limited", lambda connection: limited(connection, 0.02))
+    word = "".join(random.Random(7).choices("ab", k=100_000))
+    fill(read_model, [SampleRun("a", tags={"t": word})])
+    with read_model.reading() as connection, pytest.raises(Invalid, match=r"took longer than 0\.02 s"):
+        search(connection, Search("tags.t ~ '[ab]*a[ab]{230}c'"))
