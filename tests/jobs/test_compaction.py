@@ -33,6 +33,7 @@ from mltrail_core.series import (
     joined,
     outline,
     read_history_page,
+    read_loose,
     read_series,
     stream_series,
 )
@@ -68,6 +69,7 @@ def use_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mltrail_core.series.chunk.SHORT_POINTS", 9)
     monkeypatch.setattr("mltrail_core.series.stored.BUCKET_POINTS", 4)
     monkeypatch.setattr("mltrail_core.series.outlines.BUCKET_POINTS", 4)
+    monkeypatch.setattr("mltrail_core.series.loose._SEARCHED_KEYS", 1)
     monkeypatch.setattr(compaction_plan, "FULL_POINTS", 8)
     monkeypatch.setattr(compaction_plan, "MOST_CHUNKS_TOUCHED", 2)
     monkeypatch.setattr(compaction_step, "MIN_CHUNK_POINTS", 3)
@@ -115,6 +117,10 @@ def answers(read_model: ReadModel) -> list[object]:
             last_written(connection, RUN),
             *([bits(read_series(connection, RUN, key, window)) for key in KEYS for window in WINDOWS]),
             *(bits(joined(list(stream_series(connection, RUN, key)))) for key in KEYS),
+            *(
+                bits(outline(connection, RUN, key, EVERYTHING, 99, loose).series)
+                for key, loose in read_loose(connection, RUN, KEYS).items()
+            ),
             *(history(connection, key, count) for key, count in zip(KEYS, (None, 15), strict=False)),
         ]
 

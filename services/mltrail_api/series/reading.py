@@ -38,14 +38,20 @@ class Reading:
                 yield part.at(slice(start, start + PART_POINTS))
 
 
-def whole_reading(connection: Connection, run_id: str, key: str, window: Window) -> Reading:
-    """Return all points of a metric within a window, read from `connection` part by part; one part alone is kept."""
+def whole_reading(
+    connection: Connection, run_id: str, key: str, window: Window, loose: Series | None = None
+) -> Reading:
+    """Return all points of a metric within a window, read from `connection` part by part; one part alone is kept.
+
+    Args:
+        loose: what `read_loose` found of the metric, when several of the run are read.
+    """
     kept: list[Series] = []
 
     def parts() -> Iterator[Series]:
         if kept:
             return iter(kept)
-        return remembering(stream_series(connection, run_id, key, window))
+        return remembering(stream_series(connection, run_id, key, window, loose))
 
     def remembering(stream: Iterator[Series]) -> Iterator[Series]:
         beginning = list(islice(stream, 2))
@@ -57,8 +63,10 @@ def whole_reading(connection: Connection, run_id: str, key: str, window: Window)
     return Reading(run_id, key, parts)
 
 
-def downsampled_reading(connection: Connection, run_id: str, key: str, window: Window, points: int) -> Reading:
-    """Return at most `points` points of a metric within a window; see `downsampled`."""
-    seen = outline(connection, run_id, key, window, _BUCKETS_OF_POINT * points)
+def downsampled_reading(
+    connection: Connection, run_id: str, key: str, window: Window, points: int, loose: Series | None = None
+) -> Reading:
+    """Return at most `points` points of a metric within a window; see `downsampled` and `whole_reading`."""
+    seen = outline(connection, run_id, key, window, _BUCKETS_OF_POINT * points, loose)
     series = downsampled(seen.series, points)
     return Reading(run_id, key, lambda: iter([series]), len(series), seen.total)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -28,7 +30,7 @@ from mltrail_api.v1.series_query import (
     window_of,
 )
 from mltrail_core.errors import Invalid
-from mltrail_core.series import Window
+from mltrail_core.series import Series, Window, read_loose
 
 MAX_SERIES = 1000
 MAX_TOTAL_POINTS = 1_000_000
@@ -109,7 +111,10 @@ async def read_many_series(
     if question.points is None:
 
         def content(connection: Connection) -> Iterator[bytes]:
-            readings = (whole_reading(connection, run_id, key, window) for run_id, key in found.present)
+            readings = (
+                whole_reading(connection, run_id, key, window, loose)
+                for run_id, key, loose in _with_loose(connection, found.present)
+            )
             return encoded_together(readings, about, wanted)
 
         return services.exports.response(content, MEDIA_TYPES[wanted], headers)
@@ -144,8 +149,18 @@ def _find(connection: Connection, run_ids: list[str], keys: list[str], window: W
         missing += [{"run_id": run_id, "key": key} for key in keys if (run_id, key) not in logged]
     readings = []
     if points is not None:
-        readings = [downsampled_reading(connection, run_id, key, window, points) for run_id, key in present]
+        readings = [
+            downsampled_reading(connection, run_id, key, window, points, loose)
+            for run_id, key, loose in _with_loose(connection, present)
+        ]
     return _Found(present, missing, readings)
+
+
+def _with_loose(connection: Connection, present: list[tuple[str, str]]) -> Iterator[tuple[str, str, Series]]:
+    """Give each run and key with the points that are not compacted yet, read once for all keys of the run."""
+    for run_id, names in groupby(present, key=itemgetter(0)):
+        loose = read_loose(connection, run_id, [key for _, key in names])
+        yield from ((run_id, key, points) for key, points in loose.items())
 
 
 def _body(readings: list[Reading], about: dict[str, object], wanted: Format) -> bytes:

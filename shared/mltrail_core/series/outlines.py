@@ -23,14 +23,19 @@ class Outline:
     series: Series
 
 
-def outline(connection: Connection, run_id: str, key: str, window: Window, min_buckets: int) -> Outline:
+def outline(
+    connection: Connection, run_id: str, key: str, window: Window, min_buckets: int, loose: Series | None = None
+) -> Outline:
     """Return the outline of a run's metric in at least `min_buckets` buckets of consecutive points.
 
     Of each bucket the first minimum and the first maximum are there, of the window the first and the last point. NaN
     is no minimum and no maximum; a bucket of NaN alone is left out. Of chunks that are in the window as a whole only
     the pyramids are unpacked, unless they are too coarse for so many buckets.
+
+    Args:
+        loose: what `read_loose` found of the metric in the same transaction, when several are read.
     """
-    stored = StoredSeries(connection, run_id, key, window)
+    stored = StoredSeries(connection, run_id, key, window, loose)
     coarse_points = BUCKET_POINTS * min_buckets  # a series of more has enough buckets in its pyramids
     wholes = [place for place, part in enumerate(stored.parts) if stored.is_whole_chunk(part)]
     others = sorted(set(range(len(stored.parts))) - set(wholes))

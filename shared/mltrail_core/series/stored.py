@@ -21,12 +21,20 @@ _PYRAMIDS_PER_QUERY = 500
 class StoredSeries:
     """One metric of a run as of the connection's snapshot. Its parts lie one after the other by (step, time)."""
 
-    def __init__(self, connection: Connection, run_id: str, key: str, window: Window = EVERYTHING) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        run_id: str,
+        key: str,
+        window: Window = EVERYTHING,
+        loose: Series | None = None,
+    ) -> None:
+        """Read where the chunks lie, and the points outside them unless they are given as `loose`."""
         self._connection = connection
         self._is_its = (metric_chunks.c.run_id == run_id) & (metric_chunks.c.key == key)
         self._window = window
-        loose = read_loose(connection, run_id, key).within(window)
-        self.parts = list(sweep(loose, read_spans(connection, run_id, key, window)))
+        loose = read_loose(connection, run_id, [key])[key] if loose is None else loose
+        self.parts = list(sweep(loose.within(window), read_spans(connection, run_id, key, window)))
 
     def at(self, places: Sequence[int]) -> list[Part]:
         """Return the parts at these places."""
