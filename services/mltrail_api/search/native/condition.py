@@ -64,6 +64,7 @@ from mltrail_api.search.run_conditions import (
 from mltrail_core.readmodel.tables import (
     dataset_inputs,
     logged_models,
+    lost_runs,
     metric_summaries,
     model_inputs,
     model_outputs,
@@ -113,6 +114,8 @@ def _condition(expression: NativeExpression, connection: Connection) -> RunCondi
             return any_of([_condition(part, connection) for part in parts])
         case Not(part):
             return none_of(_condition(part, connection))
+        case TextComparison(Column(Entity.ATTRIBUTE, "status"), Comparator.EQUAL, value) if value == LOST_STATUS:
+            return RunCondition(SHOWN_STATUS == LOST_STATUS, select(lost_runs.c.run_id))
         case TextComparison() | NumberComparison() | Membership() | Presence() if _is_of_mlflow(expression):
             return run_condition(expression, connection.dialect.name)
         case _:
