@@ -59,6 +59,8 @@ class Projected:
 
     positions: Mapping[Partition, int]
     counts: Mapping[str, int]
+    summaries: int
+    """Rows of metric summaries that were written: what a transaction costs whatever the number of points."""
 
 
 def project_batch(
@@ -93,7 +95,9 @@ def project_batch(
         _flush(fold, entries)
     fold.catalogue.committed()
     fold.rows.committed()
-    return Projected({partition: entries[-1].index for partition, entries in batch.items()}, fold.counts)
+    return Projected(
+        {partition: entries[-1].index for partition, entries in batch.items()}, fold.counts, fold.points.summaries
+    )
 
 
 def _fold(fold: Fold, entries: Sequence[LogEntry]) -> None:

@@ -43,6 +43,10 @@ class Frontier:
         """The index after which a partition stopped: the next record can't be projected."""
         self._failures: list[HandlerFailed] = []
         self._memory = Memory()
+        self.summaries = 0
+        """Rows of summaries that the last `advance` wrote."""
+        self.is_behind = False
+        """Whether the last `advance` left records to take: its transaction was as large as they get."""
 
     def check(self) -> None:
         """Compare the record at each position with the one that was projected.
@@ -66,6 +70,8 @@ class Frontier:
             Unavailable: log or database can't be reached; nothing of the last transaction was written.
         """
         batch = self._gather(target)
+        self.summaries = 0
+        self.is_behind = any(entries[-1].index < self._limit(name, target) for name, entries in batch.items())
         try:
             self._project(batch)
         finally:
@@ -121,7 +127,7 @@ class Frontier:
         if not batch:
             return
         try:
-            project_batch(
+            projected = project_batch(
                 self._read_model, self._generation, batch, must_be_live=self._must_be_live, memory=self._memory
             )
         except HandlerFailed as failed:
@@ -132,6 +138,7 @@ class Frontier:
             for part in _parts(batch):
                 self._project(part)
         else:
+            self.summaries += projected.summaries
             for partition, entries in batch.items():
                 self.positions[partition] = entries[-1].index
                 self._hashes[partition] = hash_of(entries[-1])

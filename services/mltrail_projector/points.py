@@ -22,6 +22,8 @@ class Points:
         self._rows = rows
         self._catalogue = catalogue
         self._runs: dict[str, GatheredPoints] = {}
+        self.summaries = 0
+        """How many rows of summaries the transaction writes."""
 
     def add(self, event: MetricsLogged, index: int) -> None:
         """Add the points of one event, which can be made a block, at `index` of the run's partition."""
@@ -47,6 +49,7 @@ class Points:
         fresh = summarize(merged)
         known = summaries_of_rows(self._rows.read_set(tables.metric_summaries, fresh.keys))
         self._rows.put_set(tables.metric_summaries, merge(fresh, known).rows())
+        self.summaries = len(fresh.keys)
         self._runs.clear()
 
     def _note_keys(self, run_id: str, block: MetricBlock) -> None:
