@@ -198,7 +198,7 @@ def check_interleaving(folder: str | Path, acts: Sequence[list[MetricPoint] | No
             assert rebuild(run.log, run.read_model).is_equal
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ACTS)
 def test_no_reader_sees_whether_points_were_compacted(acts: list[list[MetricPoint] | None]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
@@ -308,9 +308,9 @@ def test_points_that_come_while_a_run_is_compacted_are_kept(
 
 
 def test_a_compaction_that_dies_in_its_transaction_leaves_everything(
-    tmp_path: Path, small_chunks: None, monkeypatch: pytest.MonkeyPatch, read_model_url: str
+    tmp_path: Path, small_chunks: None, monkeypatch: pytest.MonkeyPatch, postgres_url: str
 ) -> None:
-    with training(tmp_path, read_model_url) as run:
+    with training(tmp_path, postgres_url) as run:
         run.log_points(steps(0, 40))
         before = answers(run.read_model)
 
@@ -409,6 +409,7 @@ def test_a_killed_compaction_leaves_what_the_log_gives_again(tmp_path: Path) -> 
             deadline = time.monotonic() + 60
             while len(chunks(run.read_model)) < 2 and time.monotonic() < deadline:
                 assert compacting.poll() is None
+                threading.Event().wait(0.02)
         finally:
             compacting.kill()
             compacting.wait()
