@@ -76,7 +76,7 @@ def known(api: RunningApi, request: pytest.FixtureRequest) -> Known:
         "model_id": model_id, "status": "FINISHED", "new_name": f"{name}, renamed", "user": "ann", "sha256": "0" * 64,
         "name": name, "version": "1", "alias": "best", "metric_key": "loss", "model": name, "key": "loss",
         "timestamp": 1, "tag_key": "loss", "stage": "Staging", "source": f"models:/{model_id}", "path": "notes.txt",
-        "stages": ["None"], "order_by": [], "filter": "", "max_results": 7, "page_token": "",
+        "stages": ["None"], "order_by": [], "filter": "", "max_results": 7, "page_token": "", "keys": ["loss"],
     })  # fmt: skip
 
 
