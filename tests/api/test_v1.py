@@ -178,7 +178,7 @@ def test_openapi_describes_what_is_served(api: RunningApi) -> None:
     assert {path for path in paths if path.startswith("/api/v1/")} == {
         "/api/v1/records", "/api/v1/blobs", "/api/v1/blobs/{sha256}", "/api/v1/runs/{run_id}/delivery",
         "/api/v1/runs/{run_id}/metrics", "/api/v1/runs/{run_id}/metrics/{key}", "/api/v1/metrics/series",
-        "/api/v1/metrics/statistics", "/api/v1/keys", "/api/v1/experiments/{experiment}/keys",
+        "/api/v1/metrics/statistics", "/api/v1/keys", "/api/v1/experiments/{experiment}/keys", "/api/v1/runs/search",
         "/api/v1/heartbeats", "/api/v1/producers/{producer}/records/{sequence}/outcome",
         "/api/v1/tokens", "/api/v1/tokens/{token_id}", "/api/v1/identity",
         "/api/v1/registry/{model}", "/api/v1/registry/{model}/history", "/api/v1/registry/{model}/versions/{version}",
