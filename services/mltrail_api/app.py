@@ -24,11 +24,12 @@ from mltrail_api.mlflow.protocol import MlflowProtocol
 from mltrail_api.mlflow.routes import PAGE_LINKS, whole_table
 from mltrail_api.services import Services
 from mltrail_api.v1 import routes as v1
+from mltrail_api.v1.records import Intake
 from mltrail_core.errors import MltrailError
 
 
 class Application(FastAPI):
-    """FastAPI for what is ours; MLflow's paths pass it by, since its layers cost more than a whole `log-metric`."""
+    """FastAPI for what is ours; MLflow's paths and trainers' records pass it by: its layers cost more than they do."""
 
     def __init__(self, services: Services, gate: Gate, lifespan: Lifespan[FastAPI]) -> None:
         super().__init__(
@@ -43,6 +44,8 @@ class Application(FastAPI):
         prefixes = ("/api/2.0/", "/api/3.0/", "/ajax-api/", *(path for _, path in PAGE_LINKS))
         self._protocol = MlflowProtocol(services, whole_table(), prefixes)
         self._before_mlflow = Edge(self._protocol, gate)
+        self._intake = Intake(services)
+        self._before_intake = Edge(self._intake, gate)
         self.express = Express(services, gate)
         """For the server's HTTP protocol: what it takes need not come through here."""
 
@@ -54,6 +57,8 @@ class Application(FastAPI):
         """Answer one request, or follow the server's life."""
         if scope["type"] == "http" and self._protocol.owns(scope["path"]):
             await self._before_mlflow(scope, receive, send)
+        elif scope["type"] == "http" and self._intake.owns(scope["method"], scope["path"]):
+            await self._before_intake(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 

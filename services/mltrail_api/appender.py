@@ -96,15 +96,47 @@ class Appender:
             LogFull: nothing was appended, the log is past a low-water mark.
             Unavailable: nothing was appended, or (`OutcomeUnknown`) the log did not say so within the bound.
         """
-        return await self._wait(partition, events, actor, None, self.producer, 0)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Written] = loop.create_future()
+        done, is_gone = partial(_resolve, future), future.cancelled
+        self._queue(_Pending(partition, events, actor, None, self.producer, 0, loop, done, is_gone))
+        return await future
 
-    async def append_frozen(self, record: Record, frozen: FrozenRecord) -> Written:
-        """Return once a record that another producer froze is durable, as it is; `record` is what `frozen` decodes to.
+    async def append_frozen(self, records: Sequence[tuple[Record, FrozenRecord]]) -> list[Written]:
+        """Return once records that other producers froze are durable, as they are and in their order.
+
+        Args:
+            records: each with what its bytes decode to.
 
         Raises:
-            LogFull, Unavailable: as `append`.
+            LogFull, Unavailable: as `append`, of the first that was not appended; others may have been.
         """
-        return await self._wait(record.partition, (), None, frozen, record.producer, record.sequence)
+        if not records:
+            return []
+        loop = asyncio.get_running_loop()
+        all_told: asyncio.Future[None] = loop.create_future()
+        outcomes: dict[int, Outcome] = {}
+
+        def tell(number: int, outcome: Outcome) -> None:
+            outcomes[number] = outcome
+            if len(outcomes) == len(records) and not all_told.done():
+                all_told.set_result(None)
+
+        # All are queued before the first await returns, so they stay in order and share a commit.
+        for number, (record, frozen) in enumerate(records):
+            producer, sequence, done = record.producer, record.sequence, partial(tell, number)
+            try:
+                self._queue(_Pending(record.partition, (), None, frozen, producer, sequence, loop, done, None))
+            except Unavailable as error:
+                tell(number, error)
+        await all_told
+        written = []
+        for number in range(len(records)):
+            outcome = outcomes[number]
+            if not isinstance(outcome, Written):
+                raise outcome
+            written.append(outcome)
+        return written
 
     def submit(self, partition: Partition, events: Sequence[Event], actor: Actor, done: Done) -> None:
         """Append as `append` does, and tell `done` in the running event loop what came of it: `Written`, or the error.
@@ -123,21 +155,6 @@ class Appender:
         if thread is not None:
             self._calls.put(None)
             thread.join(timeout_s)
-
-    async def _wait(
-        self,
-        partition: Partition,
-        events: Sequence[Event],
-        actor: Actor | None,
-        frozen: FrozenRecord | None,
-        producer: ProducerId,
-        sequence: int,
-    ) -> Written:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Written] = loop.create_future()
-        done = partial(_resolve, future)
-        self._queue(_Pending(partition, events, actor, frozen, producer, sequence, loop, done, future.cancelled))
-        return await future
 
     def _queue(self, pending: _Pending) -> None:
         with self._lock:
