@@ -58,6 +58,7 @@ def measure(sizes: Sizes, columns: Sequence[str]) -> Iterator[Result]:
 
 
 def _routes(folder: Path, columns: Sequence[str], stack: contextlib.ExitStack, *, is_quick: bool) -> Iterator[_Route]:
+    mlflow_url = ""
     for column in columns:
         match column:
             case "mltrail, HTTP":
@@ -73,8 +74,10 @@ def _routes(folder: Path, columns: Sequence[str], stack: contextlib.ExitStack, *
             case "mltrail, offline":
                 yield _Route(column, "mltrail-offline", "http://127.0.0.1:9")
             case "MLflow" | "MLflow, async":
-                with _mlflow_server(is_quick) as blueprint, blueprint.running() as peer:
-                    yield _Route(column, "mlflow" if column == MLFLOW else "mlflow-async", peer.url)
+                if not mlflow_url:
+                    blueprint = stack.enter_context(_mlflow_server(is_quick))
+                    mlflow_url = stack.enter_context(blueprint.running()).url
+                yield _Route(column, "mlflow" if column == MLFLOW else "mlflow-async", mlflow_url)
             case "wandb, offline":
                 if _has_wandb():
                     yield _Route(column, "wandb", str(folder))
