@@ -1,4 +1,5 @@
-"""How many requests a second a server answers when many clients ask at once, and what each costs it in CPU time."""
+"""How many requests a second a server answers when many clients ask at once, what each costs it in CPU time, and how
+soon what was logged is seen."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Generator, Iterator
 
 from mlflow.tracking import MlflowClient
 
-from tests.benchmarks.load import NUMBER, drive
+from tests.benchmarks.lag_rows import lags
+from tests.benchmarks.load import NUMBER, Load, drive
 from tests.benchmarks.peers import CANNED, Peer
 from tests.benchmarks.processes import cpu_s
 from tests.benchmarks.results import Result, check
@@ -26,11 +28,14 @@ def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
     metric = {"run_id": run_id, "key": "loss", "value": 0.5, "timestamp": START_MS, "step": NUMBER}
     body = json.dumps(metric).replace(f'"{NUMBER}"', NUMBER)
     row = f"log-metric, {LOGGING_CONNECTIONS} connections"
-    answered = yield from _load(peer, row, "runs/log-metric", body, LOGGING_CONNECTIONS, sizes)
+    fastest = yield from _load(peer, row, "runs/log-metric", body, LOGGING_CONNECTIONS, sizes)
+    answered = fastest.requests
     if peer.name != CANNED:
         points = len(client.get_metric_history(run_id, "loss"))
         # A request that was under way when the time was over is logged and not counted.
         check(answered <= points <= answered + LOGGING_CONNECTIONS, peer.name, f"{points} of {answered} were logged")
+        lag_run_id = client.create_run(experiment_id).info.run_id
+        yield from lags(peer, lag_run_id, body, fastest, LOGGING_CONNECTIONS, sizes)
     for number in range(sizes.runs):
         create_whole_run(client, experiment_id, number)
     search = {"experiment_ids": [experiment_id], "max_results": sizes.small_page}
@@ -38,8 +43,8 @@ def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
     yield from _load(peer, row, "runs/search", json.dumps(search), SEARCHING_CONNECTIONS, sizes)
 
 
-def _load(peer: Peer, row: str, path: str, body: str, connections: int, sizes: Sizes) -> Generator[Result, None, int]:
-    """Give the rows of one burst, and return how many requests were answered."""
+def _load(peer: Peer, row: str, path: str, body: str, connections: int, sizes: Sizes) -> Generator[Result, None, Load]:
+    """Give the rows of one burst, and return how it went."""
     used_s = cpu_s([peer.group])
     load = drive(peer.url + _PREFIX + path, body, connections=connections, duration_s=sizes.http_s)
     used_s = cpu_s([peer.group]) - used_s
@@ -47,4 +52,4 @@ def _load(peer: Peer, row: str, path: str, body: str, connections: int, sizes: S
     yield Result(row, peer.name, load.rate, "req/s", is_rate=True)
     yield Result(f"{row}: p50", peer.name, load.p50_ms, "ms")
     yield Result(f"{row}: CPU of the server", peer.name, used_s / load.requests * 1000, "ms/req")
-    return load.requests
+    return load

@@ -22,6 +22,7 @@ request = function()
   number = number + 1
   return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, (template:gsub("@NUMBER@", number)))
 end
+%s
 done = function(summary, latency)
   local e = summary.errors
   local failed = e.connect + e.read + e.write + e.status + e.timeout
@@ -46,11 +47,14 @@ class Load:
         return self.requests / self.took_s
 
 
-def drive(url: str, body: str, *, connections: int, duration_s: float) -> Load:
-    """Return how many POSTs of `body` a server answers, each connection with one request under way."""
+def drive(url: str, body: str, *, connections: int, duration_s: float, pause_s: float = 0.0) -> Load:
+    """Return how many POSTs of `body` a server answers, each connection with one request under way.
+
+    A connection waits `pause_s` after an answer, in whole ms.
+    """
     if shutil.which("wrk") and duration_s >= 1:  # it knows no shorter time
-        return _wrk(url, body, connections, round(duration_s))
-    return asyncio.run(_drive(url, body, connections, duration_s))
+        return _wrk(url, body, connections, round(duration_s), round(pause_s * 1000))
+    return asyncio.run(_drive(url, body, connections, duration_s, pause_s))
 
 
 def driver() -> str:
@@ -58,10 +62,10 @@ def driver() -> str:
     return "wrk" if shutil.which("wrk") else "an asyncio client"
 
 
-def _wrk(url: str, body: str, connections: int, duration_s: int) -> Load:
+def _wrk(url: str, body: str, connections: int, duration_s: int, pause_ms: int) -> Load:
     with tempfile.TemporaryDirectory(prefix="mltrail-bench-") as folder:
         script = Path(folder) / "post.lua"
-        script.write_text(_WRK_SCRIPT % body)
+        script.write_text(_WRK_SCRIPT % (body, f"delay = function() return {pause_ms} end" if pause_ms else ""))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--timeout", "30s", "-s", str(script), url]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=duration_s + 60).stdout
     for line in printed.splitlines():
@@ -71,7 +75,7 @@ def _wrk(url: str, body: str, connections: int, duration_s: int) -> Load:
     raise RuntimeError(f"wrk printed no result:\n{printed}")
 
 
-async def _drive(url: str, body: str, connections: int, duration_s: float) -> Load:
+async def _drive(url: str, body: str, connections: int, duration_s: float, pause_s: float) -> Load:
     place = urlsplit(url)
     head = f"POST {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
     times_s: list[float] = []
@@ -91,6 +95,7 @@ async def _drive(url: str, body: str, connections: int, duration_s: float) -> Lo
             await reader.readexactly(int(fields[b"content-length"]))
             times_s.append(time.perf_counter() - sent)
             failed += not answer.startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(pause_s)
         writer.close()
         await writer.wait_closed()
 
