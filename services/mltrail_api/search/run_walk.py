@@ -47,6 +47,8 @@ class Effort:
 _JOINED_SIZES = 4
 """A condition that at most so many times as many runs fulfil as the rarest is joined with it; one that more fulfil is
 asked for each run that is left: looking a row up costs as much as walking past so many."""
+_MAX_COUNTED, _MAX_JOINED = 100, 10
+"""Conditions: SQLite joins 500 sets at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _joined(where: Where) -> Where:
 
 def _counted(connection: Connection, where: Where, bound: int) -> Where:
     """Return the same runs, with those conditions known to be rare that at most `bound` runs may fulfil."""
-    asked = [condition for condition in where.uncounted if condition.candidates is not None]
+    asked = [condition for condition in where.uncounted if condition.candidates is not None][:_MAX_COUNTED]
     if not asked:
         return where
     counts = [_bounded_count(each.candidates, bound) for each in asked if each.candidates is not None]
@@ -153,7 +155,7 @@ def _sorted_page(
     """Return the page after looking at all runs, or at those that fulfil the rarest conditions."""
     source = PLACED_RUNS
     most = _JOINED_SIZES * where.rare[0][0] if where.rare else 0
-    found = [condition for count, condition in where.rare if count <= most]
+    found = [condition for count, condition in where.rare if count <= most][:_MAX_JOINED]
     sets = [condition.candidates for condition in found if condition.candidates is not None]
     if sets:
         few = (intersect(*sets) if len(sets) > 1 else sets[0]).cte("few").prefix_with("MATERIALIZED")

@@ -10,10 +10,14 @@ import pytest
 from mltrail_api.search.expression import ViewType
 from mltrail_api.search.page_token import After, Offset, encode_token
 from mltrail_api.search.parse import MAX_COMPARISONS, MAX_LISTED_VALUES, MAX_ORDER_TERMS, MAX_PATTERN_CHARACTERS
+from mltrail_api.search.run_walk import Effort
 from mltrail_api.search.runs import search_runs
 from mltrail_core.errors import Invalid
 from mltrail_core.readmodel.store import ReadModel
 from tests.api.search.sample import EXPERIMENT_ID, SampleDataset, SampleExperiment, SampleRun, fill
+
+_FEW, _MANY = Effort(), Effort(few_runs=0, rare_runs=0, first_rows=1, walked_rows=1)
+"""What a search does with few runs, and would with very many."""
 
 
 def found(
@@ -23,10 +27,11 @@ def found(
     experiment_ids: Sequence[str] = (EXPERIMENT_ID,),
     view_type: ViewType = ViewType.ACTIVE_ONLY,
     order_by: Sequence[str] = ("run_id",),
+    effort: Effort = _FEW,
 ) -> str:
     """Return the ids of the runs that a search gives, in order, separated by blanks."""
     with read_model.reading() as connection:
-        page = search_runs(connection, experiment_ids, filter_string, view_type, order_by=order_by)
+        page = search_runs(connection, experiment_ids, filter_string, view_type, order_by=order_by, effort=effort)
     return " ".join(page.run_ids)
 
 
@@ -224,10 +229,13 @@ def test_a_page_token_of_another_order_is_refused(read_model: ReadModel) -> None
 
 
 def test_the_largest_filter_order_and_list_of_experiments_are_answered(read_model: ReadModel) -> None:
-    fill(read_model, [SampleRun("a", params={"p": "x"})])
-    experiment_ids = [str(number) for number in range(10_000)]
-    assert found(read_model, " AND ".join(["params.p = 'x'"] * MAX_COMPARISONS), experiment_ids=experiment_ids) == "a"
+    fill(read_model, [SampleRun(run_id, params={"p": "x"}) for run_id in "abc"])
+    ids = [str(number) for number in range(10_000)]
+    filter_string = " AND ".join(["params.p = 'x'"] * MAX_COMPARISONS)
+    assert found(read_model, filter_string, experiment_ids=ids) == "a b c"
+    assert found(read_model, filter_string, effort=_MANY) == "a b c"
     assert found(read_model, "run_id IN (" + "'a'," * MAX_LISTED_VALUES + ")") == "a"
     assert found(read_model, "params.p ILIKE '" + "é" * MAX_PATTERN_CHARACTERS + "'") == ""
     assert found(read_model, "params.p LIKE '" + "*" * MAX_PATTERN_CHARACTERS + "'") == ""
-    assert found(read_model, order_by=[f"metrics.m{number}" for number in range(MAX_ORDER_TERMS)]) == "a"
+    order_by = [f"metrics.m{number}" for number in range(MAX_ORDER_TERMS)]
+    assert found(read_model, order_by=order_by) == found(read_model, order_by=order_by, effort=_MANY) == "a b c"
