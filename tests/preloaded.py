@@ -26,6 +26,8 @@ from functools import cache
 from pathlib import Path
 from pkgutil import walk_packages
 
+from tests.preloaded_parent import LENGTH_BYTES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -124,7 +126,7 @@ class Parent:
 
     def __init__(self, kind: Kind) -> None:
         self._lock = threading.Lock()
-        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.preloaded_parent", str(theirs.fileno()), *kind.names()],
@@ -137,9 +139,11 @@ class Parent:
     def fork(self, words: Sequence[str], order: Mapping[str, object], files: Iterable[int]) -> Process:
         """Return a new child."""
         said, report = os.pipe()
+        packed = json.dumps(order).encode()
         try:
             with self._lock:
-                socket.send_fds(self._orders, [json.dumps(order).encode()], [*files, report])
+                socket.send_fds(self._orders, [len(packed).to_bytes(LENGTH_BYTES)], [*files, report])
+                self._orders.sendall(packed)
         finally:
             os.close(report)
         return Process(words, said)

@@ -1,8 +1,8 @@
 """The process that `tests.preloaded` forks from: `python -m tests.preloaded_parent FD MODULE…` imports and waits.
 
-It has one thread. Each order that comes over the socket `FD` is a datagram of JSON, with the child's stdin, stdout and
-stderr and a pipe, over which the child's pid goes back once it is set up, and its status at its end. It ends when the
-socket is closed.
+It has one thread. Each order that comes over the socket `FD` is a length and so much JSON, with the child's stdin,
+stdout and stderr and a pipe, over which the child's pid goes back once it is set up, and its status at its end. It ends
+when the socket is closed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import socket
 import sys
 from importlib import import_module
 
-MAX_ORDER_BYTES = 1 << 17
+LENGTH_BYTES = 4
 _STANDARD_STREAMS = 3
 
 
@@ -41,10 +41,10 @@ class Parent:
                 os.read(self._woken, 4096)
                 self._tell_of_the_ended()
             if self._orders.fileno() in ready:
-                said, files, _, _ = socket.recv_fds(self._orders, MAX_ORDER_BYTES, _STANDARD_STREAMS + 1)
-                if not said:
+                length, files, _, _ = socket.recv_fds(self._orders, LENGTH_BYTES, _STANDARD_STREAMS + 1)
+                if not length:
                     return None
-                order = json.loads(said)
+                order = json.loads(self._exactly(int.from_bytes(length)))
                 pid = os.fork()
                 if pid == 0:
                     self._become(order, files)
@@ -53,6 +53,15 @@ class Parent:
                 self._reports[pid] = files.pop()
                 for file in files:
                     os.close(file)
+
+    def _exactly(self, length: int) -> bytes:
+        said = b""
+        while len(said) < length:
+            part = self._orders.recv(length - len(said))
+            if not part:
+                raise EOFError(f"the socket was closed after {len(said)} of {length} bytes of an order")
+            said += part
+        return said
 
     def _become(self, order: dict[str, object], files: list[int]) -> None:
         signal.set_wakeup_fd(-1)
