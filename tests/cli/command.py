@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 import time
 import urllib.error
@@ -109,19 +110,23 @@ def _event_lines_restored() -> Iterator[None]:
 class ServerCommand:
     """A running `mltrail server`, or another command that serves; its output is in files."""
 
-    def __init__(self, *words: str | Path, port: int, folder: Path, **more: str) -> None:
+    process: preloaded.Process | subprocess.Popen[bytes]
+
+    def __init__(self, *words: str | Path, port: int, folder: Path, has_to_load: bool = False, **more: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._out, self._err = folder / "out.txt", folder / "err.txt"
         self.started = time.monotonic()
         with self._out.open("w") as out, self._err.open("w") as err:
-            self.process = preloaded.start(
-                preloaded.MLTRAIL,
-                ["mltrail_cli", *map(str, words)],
-                folder=folder,
-                env=environment(**more),
-                stdout=out.fileno(),
-                stderr=err.fileno(),
-            )
+            command, env = ["mltrail_cli", *map(str, words)], environment(**more)
+            if has_to_load:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *command],
+                    stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env=env,
+                )  # fmt: skip
+            else:
+                self.process = preloaded.start(
+                    preloaded.MLTRAIL, command, folder=folder, env=env, stdout=out.fileno(), stderr=err.fileno()
+                )
 
     @property
     def out(self) -> str:
@@ -157,12 +162,18 @@ class ServerCommand:
 
 
 @contextlib.contextmanager
-def server(folder: Path, *words: str | Path, port: int | None = None, **more: str) -> Iterator[ServerCommand]:
-    """Give a `mltrail server` on `folder/data`, at a port of its own; it is killed at the end when it still runs."""
+def server(
+    folder: Path, *words: str | Path, port: int | None = None, has_to_load: bool = False, **more: str
+) -> Iterator[ServerCommand]:
+    """Give a `mltrail server` on `folder/data`, at a port of its own; it is killed at the end when it still runs.
+
+    `has_to_load`: begin with nothing imported.
+    """
     chosen = free_port() if port is None else port
     running = ServerCommand(
-        "server", "--data", folder / "data", "--port", str(chosen), *words, port=chosen, folder=folder, **more
-    )
+        "server", "--data", folder / "data", "--port", str(chosen), *words,
+        port=chosen, folder=folder, has_to_load=has_to_load, **more,
+    )  # fmt: skip
     try:
         yield running
     finally:

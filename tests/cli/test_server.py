@@ -23,7 +23,7 @@ HEALTH_S = 6.0
 
 
 def test_health_is_answered_before_the_application_is_loaded(tmp_path: Path) -> None:
-    with server(tmp_path) as running:
+    with server(tmp_path, has_to_load=True) as running:
         assert running.get("/health") == b"OK"
         health_s = time.monotonic() - running.started
         assert "mltrail" not in running.out  # the greeting comes when all is loaded
@@ -47,7 +47,7 @@ def test_a_signal_ends_it_cleanly_and_what_was_acknowledged_is_there(tmp_path: P
 
 
 def test_a_signal_while_it_loads_ends_it_cleanly(tmp_path: Path) -> None:
-    with server(tmp_path) as running:
+    with server(tmp_path, has_to_load=True) as running:
         running.get("/health")
         assert running.signal(signal.SIGTERM) == 0
         assert "Traceback" not in running.err
