@@ -53,7 +53,7 @@ def connection(api: RunningApi) -> Iterator[socket.socket]:
 
 def ask(connection: socket.socket, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
     """Return status and body of the answer to one request, sent exactly so."""
-    head = f"{method} {target} HTTP/1.1\r\nHost: mltrail\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     connection.sendall(head.encode() + body)
     answer = b""
     while chunk := connection.recv(65_536):

@@ -114,7 +114,7 @@ def test_a_file_of_200_mb_goes_both_ways_in_little_memory(server: MltrailServer,
 def test_an_upload_that_breaks_off_leaves_nothing(server: MltrailServer, http: httpx.Client, root: str) -> None:
     known = blobs(server)
     with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as broken:
-        head = f"PUT {PROXY}/{root}/broken HTTP/1.1\r\nHost: mltrail\r\nContent-Length: {20 * MIB}\r\n\r\n"
+        head = f"PUT {PROXY}/{root}/broken HTTP/1.1\r\nHost: localhost\r\nContent-Length: {20 * MIB}\r\n\r\n"
         broken.sendall(head.encode() + bytes(5 * MIB))
         wait_until(lambda: any(path.stat().st_size for path in unfinished(server)))
     wait_until(lambda: not unfinished(server))
@@ -148,7 +148,7 @@ def test_a_slow_upload_and_a_quick_one_do_not_wait_for_each_other(
     server: MltrailServer, http: httpx.Client, root: str
 ) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as slow:
-        head = f"PUT {PROXY}/{root}/slow HTTP/1.1\r\nHost: mltrail\r\nContent-Length: 10\r\nConnection: close\r\n\r\n"
+        head = f"PUT {PROXY}/{root}/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nConnection: close\r\n\r\n"
         slow.sendall(head.encode() + b"01234")
         wait_until(lambda: bool(unfinished(server)))
         http.put(f"{PROXY}/{root}/quick", content=b"quick").raise_for_status()
