@@ -182,9 +182,9 @@ def server(
 
 
 def wait_until_in(text: str, running: ServerCommand, *, timeout_s: float = 60.0) -> None:
-    """Return when the command has printed `text`."""
+    """Return when the command has printed `text`, to standard output or error."""
     give_up = time.monotonic() + timeout_s
-    while text not in running.out:
+    while text not in running.out and text not in running.err:
         assert running.process.poll() is None, f"ended with status {running.process.returncode}: {running.err}"
-        assert time.monotonic() < give_up, f"{text!r} was not printed: {running.out}"
+        assert time.monotonic() < give_up, f"{text!r} was not printed: {running.out}{running.err}"
         time.sleep(POLL_S)

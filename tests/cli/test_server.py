@@ -56,6 +56,7 @@ def test_a_signal_while_it_loads_ends_it_cleanly(tmp_path: Path) -> None:
 def test_it_says_where_data_is_what_durability_holds_and_how_to_use_it(tmp_path: Path) -> None:
     with server(tmp_path) as running:
         wait_until_in("Ctrl-C", running)
+        wait_until_in("server_started", running)
         assert running.url in running.out
         assert str(tmp_path / "data") in running.out
         assert "fsync" in running.out
