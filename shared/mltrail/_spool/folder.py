@@ -22,7 +22,7 @@ from mltrail_core.log.network import refuse_network_file_system
 
 _UNFINISHED, _REMOVED = ".new-", ".gone-"
 _SWEEP_AFTER_S = 3600.0
-"""A folder that somebody makes or removes is left alone for so long."""
+"""A folder that somebody makes is left alone for so long."""
 
 
 class SpoolFolder:
@@ -106,7 +106,8 @@ class SpoolFolder:
         gone = self.path.with_name(f"{_REMOVED}{self.path.name}")
         try:
             self.path.rename(gone)  # at once, so that nobody claims a half of it
-            shutil.rmtree(gone)
+            with contextlib.suppress(FileNotFoundError):  # somebody who sweeps is at it as well
+                shutil.rmtree(gone)
         finally:
             self.release()
 
@@ -144,7 +145,9 @@ def _refuse_foreign(path: Path) -> None:
 
 def _left_behind(root: Path) -> Iterator[Path]:
     for path in root.iterdir():
-        if path.name.startswith((_UNFINISHED, _REMOVED)):
+        if path.name.startswith(_REMOVED):  # by one who was killed meanwhile, or is at it: nobody needs what it holds
+            yield path
+        elif path.name.startswith(_UNFINISHED):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _SWEEP_AFTER_S:
                     yield path
