@@ -10,7 +10,7 @@ from random import uniform
 import structlog
 
 from mltrail_core.errors import Conflict, MltrailError, Unavailable
-from mltrail_core.ids import PARTITIONS
+from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import EventLog, Positions
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_projector.batch import PositionMoved
@@ -123,8 +123,8 @@ class Projector:
         for partition, index in self._frontier.positions.items():
             if heads[partition] < index:
                 self._frontier.check()
-        others = set() if self._shares is None else set(PARTITIONS) - self._shares.partitions
-        return self._frontier.advance({**heads, **{name: self._frontier.positions[name] for name in others}})
+        of_others = {name: self._frontier.positions[name] for name in self._partitions_of_others()}
+        return self._frontier.advance({**heads, **of_others})
 
     def replace_outdated(self) -> None:
         """Rebuild a live generation that another version of mltrail made, or wait while somebody else does."""
@@ -166,10 +166,12 @@ class Projector:
         frontier.check()
         return frontier
 
+    def _partitions_of_others(self) -> set[Partition]:
+        return set() if self._shares is None else set(PARTITIONS) - self._shares.partitions
+
     def _wait(self) -> None:
         known = dict(self.positions)
-        others = set() if self._shares is None else set(PARTITIONS) - self._shares.partitions
-        for partition in {*self.halted, *others}:
+        for partition in {*self.halted, *self._partitions_of_others()}:
             known[partition] = 1 << 62  # nothing that comes there is waited for
         self._log.wait(known, timeout_s=WAIT_S)
         if self._read_model.live_generation() != self._generation:
