@@ -32,11 +32,17 @@ def http_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_uri(valkey_server: servers.ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The tracking URI of a Redis log, whose server has published its address there."""
+def redis_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The tracking URI of a Redis log, whose server has published its address there.
+
+    Its Valkey is not the one that other tests share and empty: this server lives through their tests.
+    """
     data = tmp_path_factory.mktemp("plugin-redis") / "data"
-    with embedded_server(Settings(data=data, port=free_port(), log_url=valkey_server.url)):
-        yield f"mltrail+{valkey_server.url}"
+    with (
+        servers.valkey() as valkey,
+        embedded_server(Settings(data=data, port=free_port(), log_url=valkey.url)),
+    ):
+        yield f"mltrail+{valkey.url}"
 
 
 @pytest.fixture
