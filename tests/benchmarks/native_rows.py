@@ -18,6 +18,7 @@ from mltrail_core.log import open_log
 from mltrail_core.readmodel.store import open_read_model
 from mltrail_core.readmodel.tables import metric_summaries, positions
 from tests.benchmarks.peers import NativePlaces, Peer
+from tests.benchmarks.processes import peak_resident_bytes
 from tests.benchmarks.results import Result, check
 from tests.benchmarks.shapes import Sizes
 from tests.benchmarks.trainer import SHAPES, Logged
@@ -26,6 +27,7 @@ _ROOT = Path(__file__).parents[2]
 _CALLS_TIMED_AT_ONCE = 100
 _CATCH_UP_S = 600.0
 _POLL_S = 0.02
+_PROCESSES = ("the API", "the projector")  # in the order in which `mltrail server` starts them
 
 
 def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
@@ -37,6 +39,8 @@ def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
         for route, uri in (("HTTP", peer.url), ("the log", peer.native.uri)):
             row = f"{shape} (8 runs × {SHAPES[shape]:,} keys), by {way}, through {route}"
             yield from _throughput(peer, peer.native, uri, row, (shape, way), sizes)
+    for process, peak in zip(_PROCESSES, peak_resident_bytes(peer.group), strict=False):
+        yield Result(f"memory of {process} at its peak, after all these rows (RSS)", peer.name, peak / 2**20, "MiB")
 
 
 def _call(peer: Peer, places: NativePlaces, sizes: Sizes) -> Result:

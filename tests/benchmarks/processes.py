@@ -24,6 +24,15 @@ def memory_bytes(groups: Iterable[int]) -> int:
     return total
 
 
+def peak_resident_bytes(group: int) -> list[int]:
+    """Return the most memory (RSS) that each process of the group has had so far, the oldest process first."""
+    peaks = []
+    for process_id, _ in sorted(_members(group)):
+        status = Path(f"/proc/{process_id}/status").read_text()
+        peaks.extend(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+    return peaks
+
+
 def process_count(groups: Iterable[int]) -> int:
     """Return how many processes the groups have."""
     return sum(1 for group in groups for _ in _members(group))

@@ -17,6 +17,7 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
         "log_metric, p50",
         "log-metric, 16 connections",
         "to the read model",
+        "memory of the projector at its peak",
         "memory when idle",
         "last page by a metric",
         "outline of chunks",
