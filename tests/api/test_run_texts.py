@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from sqlalchemy import event
 from mltrail_api.mlflow.runs.texts import RunTexts
 from mltrail_api.mlflow.runs.view import run_json
 from mltrail_api.mlflow.wire import json_bytes
+from mltrail_api.search.expression import ViewType
+from mltrail_api.search.runs import RunPage, search_runs
 from mltrail_api.search.view import load_runs
 from mltrail_core.events import (
     DatasetInputLogged,
@@ -69,6 +72,9 @@ def told(read_model: ReadModel, texts: RunTexts) -> list[bytes]:
     with read_model.reading() as connection:
         kept = texts.of(connection, BOTH)
         assert kept == [json_bytes(run_json(view)) for view in load_runs(connection, BOTH)]
+        for asked in (("7",), "", ViewType.ACTIVE_ONLY), (("7", "8"), "status = 'FINISHED'", ViewType.ALL):
+            search = functools.partial(search_runs, connection, *asked)
+            assert texts.page(connection, asked, search) == RunTexts().page(connection, asked, search)
     return kept
 
 
@@ -119,3 +125,28 @@ def test_an_unchanged_run_is_not_read_again_and_memory_is_bounded(log: EventLog,
         assert len(statements) == asked + 1, "more than the positions was read"
         assert none.of(connection, [RUN]) == none.of(connection, [RUN]) == first
         assert len(statements) > asked + 5, "a text that does not fit was kept"
+
+
+def test_a_page_is_searched_for_again_once_any_partition_moved(log: EventLog, read_model: ReadModel) -> None:
+    producing, texts, searches = Producing(), RunTexts(), 0
+
+    def page() -> bytes:
+        with read_model.reading() as connection:
+
+            def search() -> RunPage:
+                nonlocal searches
+                searches += 1
+                return search_runs(connection, ["7"])
+
+            return texts.page(connection, "all of 7", search)
+
+    log.append([producing.record(CONTROL, ExperimentCreated(1, "7", "iris"))])
+    log.append([producing.of_run(RunCreated(1, RUN, "7", "one", "ann", 1))])
+    catch_up(log, read_model)
+    first = page()
+    assert RUN.encode() in first
+    assert page() == first
+    assert searches == 1, "an unchanged page was searched for again"
+    log.append([producing.of_run(RunCreated(1, OTHER_RUN, "7", "two", "ann", 2), run_id=OTHER_RUN)])
+    catch_up(log, read_model)
+    assert OTHER_RUN.encode() in page()
