@@ -41,12 +41,14 @@ class Written:
     """A durable record: where it is, and under which identity the fold knows it.
 
     `may_be_twice` says that the append was repeated: the fold has dropped one of two equal records, maybe this one.
+    From the index `alone_since` to this one, its partition holds nothing but records of the appender's own producer.
     """
 
     appended: Appended
     producer: ProducerId
     sequence: int
     may_be_twice: bool
+    alone_since: int
 
 
 Outcome = Written | MltrailError
@@ -84,6 +86,8 @@ class Appender:
         self._calling: asyncio.AbstractEventLoop | None = None
         """The event loop that is going to wake the thread at the end of its turn."""
         self._sequences: Counter[Partition] = Counter()
+        self._alone: dict[Partition, tuple[int, int]] = {}
+        """The first and last index of the latest records of each partition that follow one another and are all ours."""
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_closed = False
@@ -221,7 +225,7 @@ class Appender:
                     return _answer(group, error)
             else:
                 return _answer(group, [
-                    Written(done, pending.producer, pending.sequence, is_repeated)
+                    Written(done, pending.producer, pending.sequence, is_repeated, self._alone_since(done, pending))
                     for done, pending in zip(appended, group, strict=True)
                 ])  # fmt: skip
             # Once an outcome was unknown, it stays so through "can't be reached"; the same bytes go out again.
@@ -230,6 +234,15 @@ class Appender:
                     f"the log did not say within {self._bound_s:g} s whether the append happened; look before repeating"
                 ))  # fmt: skip
             time.sleep(_REPEAT_PAUSE_S)
+
+    def _alone_since(self, done: Appended, pending: _Pending) -> int:
+        first, last = self._alone.get(done.partition, (0, -1))
+        if pending.actor is None:  # a record that another producer froze
+            first = done.index + 1
+        elif done.index != last + 1:
+            first = done.index
+        self._alone[done.partition] = (first, done.index)
+        return first
 
 
 def _answer(group: list[_Pending], outcome: list[Written] | MltrailError) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mltrail_api.appender import Appender
 from mltrail_api.begun import Begun
 from mltrail_api.identity.verifier import TokenVerifier
+from mltrail_api.mlflow.runs.own_runs import OwnRuns
 from mltrail_api.mlflow.runs.states import RunStates
 from mltrail_api.mlflow.runs.texts import RunTexts
 from mltrail_api.search.experiment_view import ExperimentView
@@ -43,6 +44,7 @@ class Services:
     webhook_secrets: WebhookSecrets = field(default_factory=lambda: WebhookSecrets(None))
     webhook_targets: TargetRules = field(default_factory=TargetRules)
     """Which URLs webhooks may call."""
+    own_runs: OwnRuns = field(default_factory=OwnRuns)
     run_texts: RunTexts = field(default_factory=RunTexts)
 
     def close(self) -> None:

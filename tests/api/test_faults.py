@@ -93,6 +93,7 @@ def test_without_a_projector_writes_are_durable_and_say_that_the_outcome_is_pend
 ) -> None:
     api, log = faulty
     run_id = api.create_run()
+    _read_and_disown(api, run_id)
     api.stop_projector()
     head = log.heads()[partition_of(run_id)]
     metric = api.post("/runs/log-metric", {"run_id": run_id, **METRIC})
@@ -113,6 +114,7 @@ def test_without_a_projector_writes_are_durable_and_say_that_the_outcome_is_pend
 def test_a_halted_partition_is_not_waited_for(faulty: tuple[RunningApi, FaultyLog]) -> None:
     api, _ = faulty
     run_id = api.create_run()
+    _read_and_disown(api, run_id)
     api.stop_projector()
     mark_halted(api.read_model, api.read_model.live_generation(), CONTROL, "a handler raised")
     mark_halted(api.read_model, api.read_model.live_generation(), partition_of(run_id), "a handler raised")
@@ -135,3 +137,9 @@ def test_an_eventual_read_waits_for_nothing(faulty: tuple[RunningApi, FaultyLog]
     late = api.post("/runs/search", {"experiment_ids": ["0"]})
     assert late.headers["x-mltrail-consistency"] == "stale"
     assert late.elapsed.total_seconds() < 1.5  # a search waits 250 ms at most
+
+
+def _read_and_disown(api: RunningApi, run_id: str) -> None:
+    """Wait until the run is projected, and let its params wait as if another worker had begun it."""
+    assert api.get("/runs/get", run_id=run_id).status_code == 200
+    api.services.own_runs.forget(run_id)

@@ -42,10 +42,11 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
     user = request.user_id or tags.get(USER_TAG, "")
     events: list[Event] = [RunCreated(at_us, run_id, experiment_id, name, user, start_ms * 1000)]
     events += [TagSet(at_us, run_id, key, value) for key, value in tags.items() if key != RUN_NAME_TAG]
+    # Nobody knows the id before it is answered and all values were checked, so the fold can't refuse it: see
+    # docs/decisions/0017. Whoever reads the run waits for the projector, as for any other write.
     written = await services.appender.append(partition_of(run_id), events, caller.actor(user))
-    is_projected = await services.visibility.outcome(written)
-    if not is_projected:
-        services.run_states.begin(RunState(run_id, experiment_id, user, "RUNNING", False, False))
+    services.run_states.begin(RunState(run_id, experiment_id, user, "RUNNING", False, False))
+    services.own_runs.begin(run_id, written)
     info = {
         "run_uuid": run_id,
         "experiment_id": experiment_id,
@@ -58,7 +59,7 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
         "run_id": run_id,
     }
     data = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
-    return Answer({"run": {"info": info, "data": data, "inputs": {}}}, {} if is_projected else PENDING)
+    return Answer({"run": {"info": info, "data": data, "inputs": {}}})
 
 
 async def get(services: Services, request: RunById, caller: Caller) -> Answer:
@@ -112,6 +113,7 @@ async def restore(services: Services, request: RunById, caller: Caller) -> Answe
 async def _decide(services: Services, event: RunDeleted | RunRestored, run_id: str, caller: Caller) -> Answer:
     state = await services.run_states.known(run_id)
     actor = caller.actor(state.user)
+    services.own_runs.forget(run_id)  # what is logged to it from now on may be refused
     written = await services.appender.append(partition_of(run_id), [event], actor)
     is_projected = await services.visibility.outcome(written)
     services.run_states.forget(run_id)

@@ -1,12 +1,14 @@
 """MLflow's endpoints that log to a run: metrics, params, tags, inputs and outputs.
 
-Metrics, tags, inputs and outputs are answered once durable. Params wait for the fold's word, since it may refuse them.
+Metrics, tags, inputs and outputs are answered once durable. Params wait for the fold's word, since it may refuse them:
+all but those of a run that this worker began, as long as nobody else has written to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mltrail_api.appender import Written
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller
 from mltrail_api.mlflow.limits import (
     param_text,
@@ -30,7 +32,7 @@ from mltrail_api.mlflow.runs.requests import (
     SetTag,
 )
 from mltrail_api.services import Services
-from mltrail_api.visibility import EVENTUAL
+from mltrail_api.visibility import EVENTUAL, freshness_of
 from mltrail_core.clock import now_us
 from mltrail_core.errors import Invalid, NotFound
 from mltrail_core.events import (
@@ -153,18 +155,33 @@ async def _append_params(
     services: Services, run_id: str, params: dict[str, str], others: Sequence[Event], caller: Caller
 ) -> Answer:
     state = await services.run_states.writable(run_id)
+    at_us = now_us()
+    events: list[Event] = [ParamLogged(at_us, run_id, key, value) for key, value in params.items()]
+    events += others
+    freshness = EVENTUAL
+    if services.own_runs.contradicts(run_id, params):
+        services.own_runs.forget(run_id)
+        freshness = freshness_of(run_id)  # what they contradict may be certain, and not projected yet
+    elif (own := services.own_runs.claim(run_id, params)) is not None:
+        written = await services.appender.append(partition_of(run_id), events, caller.actor(state.user))
+        if own.is_certain(written):
+            return Answer()
+        services.own_runs.forget(run_id)
+        return await _decided(services, written)
     # A look before the append keeps a batch whole, as stock does; what slips through a race, the fold refuses.
-    seen = await services.visibility.read(lambda connection: params_of(connection, run_id, list(params)), EVENTUAL)
+    seen = await services.visibility.read(lambda connection: params_of(connection, run_id, list(params)), freshness)
     for key, old in seen.value.items():
         if old != params[key]:
             raise Invalid(param_change_message(run_id, key, old, params[key]))
-    at_us = now_us()
-    events = [ParamLogged(at_us, run_id, key, value) for key, value in params.items()]
-    return await _append_and_wait(services, state, [*events, *others], caller)
+    return await _append_and_wait(services, state, events, caller)
 
 
 async def _append_and_wait(services: Services, state: RunState, events: Sequence[Event], caller: Caller) -> Answer:
     written = await services.appender.append(partition_of(state.run_id), events, caller.actor(state.user))
+    return await _decided(services, written)
+
+
+async def _decided(services: Services, written: Written) -> Answer:
     return Answer(headers={} if await services.visibility.outcome(written) else PENDING)
 
 

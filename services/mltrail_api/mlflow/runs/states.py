@@ -39,9 +39,7 @@ class RunStates:
                 f"The run {run_id} must be in the 'active' state. Current state is deleted. "
                 f"Restore {'it' if state.is_deleted else f'its experiment {state.experiment_id}'} to write to it."
             )
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[run_id] = (state, time.monotonic() + REMEMBER_S)
+        self._remember(state)
         return state
 
     def remembered(self, run_id: str) -> RunState | None:
@@ -66,8 +64,9 @@ class RunStates:
         raise seen.absence(f"Run with id={run_id[:300]} not found")
 
     def begin(self, state: RunState) -> None:
-        """Take note of a run whose creation is in the log and not projected yet."""
+        """Take note of a run whose creation is in the log, and maybe not projected yet."""
         self._begun.remember(state.run_id, state)
+        self._remember(state)
 
     def forget(self, run_id: str) -> None:
         """Ask anew at the next write to this run."""
@@ -76,3 +75,8 @@ class RunStates:
     def forget_all(self) -> None:
         """Ask anew at the next write to any run: an experiment was deleted or restored."""
         self._remembered.clear()
+
+    def _remember(self, state: RunState) -> None:
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[state.run_id] = (state, time.monotonic() + REMEMBER_S)
