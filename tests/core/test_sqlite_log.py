@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mltrail_core import forking
-from mltrail_core.errors import Conflict, Invalid, LogFull, Unavailable
+from mltrail_core.errors import Conflict, Invalid, LogFull, OutcomeUnknown, Unavailable
 from mltrail_core.ids import Partition
 from mltrail_core.log import LogIdentity
 from mltrail_core.log.network import file_system_of, refuse_network_file_system
@@ -88,7 +88,7 @@ def test_a_disk_below_its_mark_refuses_before_anything_is_appended(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.append([new_record(P0, "fits")])
-    monkeypatch.setattr("mltrail_core.log.sqlite.LOW_WATER_DISK_BYTES", 1 << 62)
+    monkeypatch.setattr("mltrail_core.log.disk_room.LOW_WATER_DISK_BYTES", 1 << 62)
     with pytest.raises(LogFull, match="free some space") as caught:
         log.append([new_record(P0, "x")])
     assert caught.value.retry_after_s >= 1
@@ -129,8 +129,56 @@ def test_a_database_that_another_locks_is_unavailable_not_lost(tmp_path: Path, m
     log.close()
 
 
+def test_two_that_append_in_turn_take_contiguous_indices_and_times_that_never_decrease(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SqliteLog.open(Path(log.url.removeprefix("sqlite:///")))
+    monkeypatch.setattr("time.time_ns", iter(range(9_000_000, 0, -1_000_000)).__next__)  # a clock that is set back
+    try:
+        appended = [
+            done for each in (log, log, other, log, other, other) for done in each.append([new_record(P0, "x")])
+        ]
+        appended += log.append([new_record(P3, "y"), new_record(P0, "x")])
+    finally:
+        other.close()
+    assert [done.index for done in appended if done.partition == P0] == [1, 2, 3, 4, 5, 6, 7]
+    assert {done.appended_us for done in appended} == {9000}
+    assert [entry.frozen for entry in log.read(P0, after=0)] == [b"x"] * 7
+
+
+def test_an_append_that_fails_amid_others_is_said_to_be_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mltrail_core.log.sqlite._BUSY_TIMEOUT_S", 0.1)
+    log = SqliteLog.open(tmp_path)
+    log.append([new_record(P0, "x")])
+    other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="locked") as caught:
+        log.append([new_record(P0, "x")])
+    assert not isinstance(caught.value, OutcomeUnknown)
+    other.rollback()
+    other.close()
+    log.append([new_record(P0, "x")])
+    with log._reading() as connection:
+        connection.set_progress_handler(lambda: 1, 1)  # SQLite stops somewhere in the statement
+        with pytest.raises(OutcomeUnknown, match="did not confirm"):
+            log.append([new_record(P0, "x")])
+        connection.set_progress_handler(None, 0)
+    assert [done.index for done in log.append([new_record(P0, "x")])] == [3]
+    log.close()
+
+
+def test_a_log_that_is_closed_lets_an_append_under_way_end(log: SqliteLog) -> None:
+    with log._writers.turn():
+        log.close()
+    with pytest.raises(Unavailable, match="closed"):
+        log.append([new_record(P0, "x")])
+    assert not log._writers._opened
+
+
 def test_a_child_forked_during_an_append_does_not_keep_the_writers_lock(log: SqliteLog) -> None:
-    with log._flock():
+    with log._writers.turn():
         lives = os.pipe()
         process_id = fork()
         if process_id == 0:

@@ -7,41 +7,54 @@ each record the next index of its partition and commits with `synchronous=FULL`,
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
 from mltrail_core.errors import LogFull, OutcomeUnknown, Unavailable
 from mltrail_core.forking import close_at_fork, inside_sqlite
 from mltrail_core.ids import PARTITIONS, Partition
+from mltrail_core.log.disk_room import DiskRoom
 from mltrail_core.log.genesis import fresh_identity, gap_conflict, refuse_other_identity
 from mltrail_core.log.network import refuse_network_file_system
 from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
+from mltrail_core.log.sqlite_flock import WritersQueue
+from mltrail_core.log.sqlite_places import (
+    HEADS,
+    INDEX_BITS,
+    Heads,
+    head_of,
+    index_at,
+    insertion,
+    place_of,
+    places_after,
+    row_values,
+)
 from mltrail_core.record import FrozenRecord
 
-LOW_WATER_DISK_BYTES = 64 << 20
-"""Appends are refused when the disk has less than this left: SQLite needs room for its WAL and its checkpoint."""
 _BUSY_TIMEOUT_S = 30.0
 _POLL_S = 0.004
 """How often a waiting reader looks for records that another process appended; a look costs ~15 µs."""
 _ROWS_AT_ONCE = 32
 """An append inserts so many records by one statement. Each execution gives up the interpreter's lock and waits to get
 it back, which the thread that answers requests may keep for 5 ms."""
-_INDEX_BITS = 48
-_NUMBER_OF = {partition: number for number, partition in enumerate(PARTITIONS)}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity (log_id TEXT, format_version INT, partition_count INT, created_us INT);
 CREATE TABLE IF NOT EXISTS published (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (place INTEGER PRIMARY KEY, appended_us INT NOT NULL, frozen BLOB NOT NULL);
 """
-# `place` is partition number << 48 | index: one B-tree clustered by partition, so reads are sequential.
+_BEFORE_WRITING = frozenset({
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOTADB,
+})  # fmt: skip
+"""What a statement fails with when it could not even begin."""
 
 
 class SqliteLog:
@@ -53,10 +66,13 @@ class SqliteLog:
         self._folder = folder
         self.identity = identity
         self.url = f"sqlite:///{folder}"
+        self._room = DiskRoom(folder)
+        self._writers = WritersQueue(folder)
         self._local = threading.local()
         self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
-        self._flocks: set[int] = set()
-        """Descriptors that wait for the flock or hold it."""
+        self._heads: Heads = {}
+        """As this object's last append left them; read and written by whoever holds the flock. Others may have appended
+        since: then an index that follows is taken, which SQLite says."""
         self._forks = 0
         self._lock = threading.Lock()
         self._appended = threading.Condition()
@@ -84,24 +100,50 @@ class SqliteLog:
         return log
 
     def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        self._refuse_below_low_water()
-        with self._writing() as connection:
-            heads = {partition: self._head(connection, partition) for partition in {r.partition for r in records}}
-            appended_us = time.time_ns() // 1000
-            for _, last_us in heads.values():
-                appended_us = max(appended_us, last_us)
-            counts = {partition: index for partition, (index, _) in heads.items()}
-            appended = []
-            for record in records:
-                counts[record.partition] += 1
-                appended.append(Appended(record.partition, counts[record.partition], appended_us))
-            for first in range(0, len(records), _ROWS_AT_ONCE):
-                row_values: list[int | bytes] = []
-                last = first + _ROWS_AT_ONCE
-                for done, record in zip(appended[first:last], records[first:last], strict=True):
-                    row_values += (_place(done.partition, done.index), appended_us, record.frozen)
-                connection.execute(_insert(len(row_values) // 3), row_values)
+        self._room.refuse_when_low()
+        with self._writers.turn():
+            heads, self._heads = self._heads, {}  # stays empty when this fails: then nobody knows
+            appended = self._append_at_once(records, heads)
+            if appended is None:
+                appended = self._append_by_transaction(records, heads)
+            for done in appended:
+                heads[done.partition] = done
+            self._heads = heads
         self._announce()
+        return appended
+
+    def _append_at_once(self, records: Sequence[NewRecord], heads: Heads) -> list[Appended] | None:
+        """Append by one statement, which is a transaction of its own: for a few records three quarters of the work is
+        what surrounds it, and each call gives up the interpreter's lock.
+
+        Returns:
+            None when nothing was appended: there are too many records, or the heads are not those of the log.
+        """
+        if not 0 < len(records) <= _ROWS_AT_ONCE or not all(record.partition in heads for record in records):
+            return None
+        appended = places_after(heads, records)
+        try:
+            with inside_sqlite():
+                self._connection().execute(insertion(len(records)), row_values(appended, records))
+        except sqlite3.IntegrityError:
+            return None
+        except sqlite3.Error as error:
+            code = error.sqlite_errorcode & 0xFF
+            if code == sqlite3.SQLITE_FULL:  # so the frame that commits was not written
+                raise LogFull(f"the disk of the log {self.url} is full: {error}", retry_after_s=30.0) from error
+            if code in _BEFORE_WRITING:
+                raise Unavailable(f"the log {self.url} can't be written: {error}") from error
+            raise OutcomeUnknown(f"the log {self.url} did not confirm the append: {error}") from error
+        return appended
+
+    def _append_by_transaction(self, records: Sequence[NewRecord], heads: Heads) -> list[Appended]:
+        with self._transaction() as connection:
+            for partition in {record.partition for record in records}:
+                heads[partition] = head_of(connection, partition)
+            appended = places_after(heads, records)
+            for first in range(0, len(records), _ROWS_AT_ONCE):
+                some = slice(first, first + _ROWS_AT_ONCE)
+                connection.execute(insertion(len(records[some])), row_values(appended[some], records[some]))
         return appended
 
     def read(
@@ -112,22 +154,21 @@ class SqliteLog:
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT place, appended_us, frozen FROM records WHERE place > ? AND place < ? ORDER BY place LIMIT ?",
-                (_place(partition, after), _place(partition, 1 << _INDEX_BITS), max_records),
+                (place_of(partition, after), place_of(partition, 1 << INDEX_BITS), max_records),
             )
             for place, appended_us, frozen in rows:
                 size_bytes += len(frozen)
                 if entries and size_bytes > max_bytes:
                     break
-                index = place & ((1 << _INDEX_BITS) - 1)
-                entries.append(LogEntry(partition, index, appended_us, FrozenRecord(frozen)))
+                entries.append(LogEntry(partition, index_at(place), appended_us, FrozenRecord(frozen)))
             rows.close()
         return entries
 
     def heads(self) -> Positions:
         with self._reading() as connection:
-            places = connection.execute(_HEADS).fetchone()
+            places = connection.execute(HEADS).fetchone()
         return {
-            partition: 0 if place is None else place & ((1 << _INDEX_BITS) - 1)
+            partition: 0 if place is None else index_at(place)
             for partition, place in zip(PARTITIONS, places, strict=True)
         }
 
@@ -149,6 +190,9 @@ class SqliteLog:
                 if self._appends == appends:
                     self._appended.wait(min(_POLL_S, remaining_s))
 
+    def look_now(self) -> None:
+        self._announce()
+
     def publish(self, key: str, value: str) -> None:
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO published VALUES (?, ?)", (key, value))
@@ -159,17 +203,17 @@ class SqliteLog:
         return None if row is None else str(row[0])
 
     def import_entries(self, entries: Sequence[LogEntry]) -> None:
-        self._refuse_below_low_water()
+        self._room.refuse_when_low()
         with self._writing() as connection:
-            heads = {name: self._head(connection, name) for name in {entry.partition for entry in entries}}
+            heads = {name: head_of(connection, name) for name in {entry.partition for entry in entries}}
             for entry in entries:
-                head, last_us = heads[entry.partition]
-                if entry.index != head + 1 or entry.appended_us < last_us:
-                    raise gap_conflict(entry, self.url, head)
-                heads[entry.partition] = (entry.index, entry.appended_us)
+                head = heads[entry.partition]
+                if entry.index != head.index + 1 or entry.appended_us < head.appended_us:
+                    raise gap_conflict(entry, self.url, head.index)
+                heads[entry.partition] = Appended(entry.partition, entry.index, entry.appended_us)
             connection.executemany(
-                "INSERT INTO records VALUES (?, ?, ?)",
-                [(_place(entry.partition, entry.index), entry.appended_us, entry.frozen) for entry in entries],
+                insertion(1),
+                [(place_of(entry.partition, entry.index), entry.appended_us, entry.frozen) for entry in entries],
             )
         self._announce()
 
@@ -177,6 +221,7 @@ class SqliteLog:
         with self._lock:
             self._is_closed = True
         self._close_connections()
+        self._writers.close()
 
     def _close_connections(self) -> None:
         with self._lock:
@@ -188,12 +233,10 @@ class SqliteLog:
     def _begin_again_in_child(self) -> None:
         # The fork may have copied the locks while a thread held them that this process does not have.
         self._lock, self._appended = threading.Lock(), threading.Condition()
-        for descriptor in self._flocks:
-            os.close(descriptor)  # else the flock of a parent that is killed would live on here
-        self._flocks = set()
+        self._writers.begin_again_in_child()
 
     def _begin(self, *, must_match: bool) -> None:
-        with self._flock(), inside_sqlite():
+        with self._writers.turn(), inside_sqlite():
             connection = self._connection()
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
@@ -209,22 +252,16 @@ class SqliteLog:
         refuse_other_identity(found, self.identity if must_match else None, self.url)
         self.identity = found
 
-    def _refuse_below_low_water(self) -> None:
-        try:
-            free_bytes = shutil.disk_usage(self._folder).free
-        except OSError as error:
-            raise Unavailable(f"the log's folder {self._folder} can't be used: {error}") from error
-        if free_bytes < LOW_WATER_DISK_BYTES:
-            raise LogFull(
-                f"the disk of {self._folder} has {free_bytes >> 20} MiB left and an append needs "
-                f"{LOW_WATER_DISK_BYTES >> 20}; free some space",
-                retry_after_s=30.0,
-            )
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside a write transaction, after those who queue already."""
+        with self._writers.turn(), self._transaction() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Give the connection inside a write transaction that is committed at the end, or rolled back."""
-        with self._flock(), inside_sqlite():
+        with inside_sqlite():
             try:
                 connection = self._connection()
                 connection.execute("BEGIN IMMEDIATE")
@@ -279,48 +316,7 @@ class SqliteLog:
             theirs.close()
         return connection
 
-    @contextlib.contextmanager
-    def _flock(self) -> Iterator[None]:
-        """Queue behind other writers: the kernel wakes flock waiters in order, SQLite's busy handler polls."""
-        try:
-            with inside_sqlite():  # no fork between the two, so a child knows of each
-                descriptor = os.open(self._folder / "log.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                self._flocks.add(descriptor)
-        except OSError as error:
-            raise Unavailable(f"the log's folder {self._folder} can't be written: {error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            # Closing alone would leave the lock with a child that was forked meanwhile.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            self._flocks.discard(descriptor)
-            os.close(descriptor)
-
     def _announce(self) -> None:
         with self._appended:
             self._appends += 1
             self._appended.notify_all()
-
-    def _head(self, connection: sqlite3.Connection, partition: Partition) -> tuple[int, int]:
-        row = connection.execute(
-            "SELECT place, appended_us FROM records WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1",
-            (_place(partition, 0), _place(partition, 1 << _INDEX_BITS)),
-        ).fetchone()
-        return (0, 0) if row is None else (row[0] & ((1 << _INDEX_BITS) - 1), row[1])
-
-
-@cache
-def _insert(rows: int) -> str:
-    return "INSERT INTO records VALUES " + ", ".join(["(?, ?, ?)"] * rows)
-
-
-def _place(partition: Partition, index: int) -> int:
-    return (_NUMBER_OF[partition] << _INDEX_BITS) + index
-
-
-_HEADS = "SELECT " + ", ".join(
-    f"(SELECT max(place) FROM records WHERE place >= {_place(name, 0)} AND place < {_place(name, 1 << _INDEX_BITS)})"
-    for name in PARTITIONS
-)
-"""The place of each partition's last record: one statement, since every read of the API asks for it."""
