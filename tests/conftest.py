@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 import redis
@@ -14,13 +15,55 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests import preloaded, servers
 
-WITH_STOCK_MLFLOW = (
+SHARING = {
+    # MLflow, imported once, and its server, started once.
+    "tests/acceptance/test_tutorial.py": "stock MLflow",
+    "tests/api/test_endpoints_listed.py": "stock MLflow",
+    "tests/cli/test_import.py": "stock MLflow",
+    "tests/compat/test_equal_answers.py": "stock MLflow",
+    # MLflow with scikit-learn, and a server of mltrail for each folder.
+    "tests/ecosystem": "MLflow's client",
+    "tests/mlflow_plugin": "MLflow's client",
+}
+"""Which files, and which folders with all of theirs, one process runs because they share what is dear."""
+
+LONGEST = (
     "tests/acceptance/test_tutorial.py",
-    "tests/api/test_endpoints_listed.py",
     "tests/cli/test_import.py",
     "tests/compat/test_equal_answers.py",
+    "tests/api/test_endpoints_listed.py",
+    "tests/ecosystem",
+    "tests/mlflow_plugin",
+    "tests/integration/test_compose.py",
+    "tests/acceptance",
+    "tests/cli/test_demo.py",
+    "tests/benchmarks",
+    "tests/cli/test_server.py",
+    "tests/sdk/test_spool.py",
+    "tests/projector",
+    "tests/sdk/test_lifecycle.py",
+    "tests/test_repository.py",
 )
-"""Files that are run in one process, so that MLflow and its server are started once for all of them."""
+"""What runs longest, a file or a folder; it begins first, so that no process ends alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin, and keep the order of all others."""
+    items.sort(key=lambda item: _place_among(LONGEST, item.nodeid))
+
+
+def _place_among(places: Collection[str], node_id: str) -> int:
+    return next((place for place, name in enumerate(places) if _is_in(name, node_id)), len(places))
+
+
+def _is_in(place: str, node_id: str) -> bool:
+    return node_id.startswith((f"{place}::", f"{place}/"))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected out of every later search for garbage: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
@@ -34,8 +77,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 def _scope_of(node_id: str) -> str:
-    file = node_id.partition("::")[0]
-    return WITH_STOCK_MLFLOW[0] if file in WITH_STOCK_MLFLOW else file
+    return next((scope for place, scope in SHARING.items() if _is_in(place, node_id)), node_id.partition("::")[0])
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -87,7 +129,7 @@ def s3_server() -> Iterator[servers.S3Server]:
 
 @pytest.fixture(scope="session")
 def mlflow_server() -> Iterator[servers.MlflowServer]:
-    """A running stock MLflow; files that ask for it stand in `WITH_STOCK_MLFLOW`."""
+    """A running stock MLflow; files that ask for it stand in `SHARING`."""
     with servers.mlflow_server() as server:
         yield server
 

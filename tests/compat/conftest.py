@@ -38,21 +38,21 @@ class Answerer:
         return self.told[group.name, case.name]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stock(mlflow_server: servers.MlflowServer) -> Iterator[Answerer]:
     """MLflow's own server."""
     with httpx.Client(base_url=mlflow_server.url, timeout=TIMEOUT_S) as client:
         yield Answerer(client)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ours_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answerer]:
     """`mltrail server` on a folder."""
     with _mltrail(tmp_path_factory.mktemp("sqlite"), []) as answerer:
         yield answerer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ours_on_postgres(
     tmp_path_factory: pytest.TempPathFactory, postgres_server: servers.PostgresServer
 ) -> Iterator[Answerer]:
@@ -73,7 +73,9 @@ def ours(request: pytest.FixtureRequest) -> Answerer:
 
 @contextlib.contextmanager
 def _mltrail(folder: Path, options: list[str]) -> Iterator[Answerer]:
-    server = MltrailServer(folder, "all", ["--data", str(folder / "data"), *options], {}, None)
+    # One process less: each waits for records on its own.
+    options = ["--data", str(folder / "data"), "--background", "thread", *options]
+    server = MltrailServer(folder, "all", options, {}, None)
     server.start()
     try:
         with httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client:

@@ -46,7 +46,7 @@ def inputs_of(run_id: str) -> RunInputs:
     return inputs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server on a folder."""
     settings = Settings(data=tmp_path_factory.mktemp("ecosystem") / "data", port=free_port())

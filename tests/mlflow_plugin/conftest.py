@@ -23,7 +23,7 @@ _QUIET = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def http_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The tracking URI of a server on a folder."""
     settings = Settings(data=tmp_path_factory.mktemp("plugin") / "data", port=free_port())
@@ -31,7 +31,7 @@ def http_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"mltrail+{server.address.url}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def redis_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The tracking URI of a Redis log, whose server has published its address there.
 
