@@ -1,7 +1,9 @@
 """Between the training code and the packing thread: calls append here and return.
 
-Points are the hot path: entries added to a list, which is atomic in CPython, so no lock. All else is rarer and
-takes one, never held across I/O.
+Points are the hot path: entries added to a list, which is atomic in CPython, so no lock. All else is rarer and takes
+one that only other calls hold. The packing thread holds none that a call needs while there is room: interrupted with it
+in hand, which may happen at any moment, it would make the training wait until it runs again, and once more for the
+interpreter, 5 ms at a time.
 """
 
 from __future__ import annotations
@@ -105,8 +107,13 @@ class Buffer:
 
     def _begin(self) -> None:
         self.mark = 0
+        self._putting = threading.RLock()  # a signal's handler may log while this thread puts
+        self._put_bytes = 0
+        """Of all items ever; written by those who put. What of it was taken is counted by who takes."""
+        self._taken_bytes = 0
         self._room = threading.Condition()
-        self._items_bytes = 0
+        self._waiting_calls = 0
+        """Calls that wait for room; while there are none the packing thread leaves their lock alone."""
         self._is_overflowing = False
 
     def begin_again_in_child(self) -> None:
@@ -140,9 +147,9 @@ class Buffer:
                 what = "points" if sized.point_count else "params, tags or artifacts"
                 self._losses.add(f"{what} dropped, the buffer is full", sized.point_count or 1)
                 return False
-        with self._room:
+        with self._putting:
             self._items.append(item)
-            self._items_bytes += 0 if sized is None else sized.size_bytes
+            self._put_bytes += _size_bytes(item)
         if self._items_bytes >= WAKE_BYTES or isinstance(item, Flush | Close):
             self._wake()
         return True
@@ -161,28 +168,40 @@ class Buffer:
         return taken
 
     def take_items(self) -> list[Item]:
-        """Return and remove all items, in order."""
-        with self._room:
-            taken = list(self._items)
-            self._items.clear()
-            self._items_bytes = 0
+        """Return and remove all items, in order; called by one thread alone."""
+        taken = [self._items.popleft() for _ in range(len(self._items))]
         if taken:
+            self._taken_bytes += sum(map(_size_bytes, taken))
             self._announce_room()
         return taken
 
+    @property
+    def _items_bytes(self) -> int:
+        return self._put_bytes - self._taken_bytes
+
     def _announce_room(self) -> None:
-        with self._room:
-            self._is_overflowing = False
-            self._room.notify_all()
+        # A call counts itself before it looks for room: either it is seen here, or it sees the room.
+        if self._is_overflowing or self._waiting_calls:
+            with self._room:
+                self._is_overflowing = False
+                self._room.notify_all()
 
     def _wait_for(self, has_room: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + self._block_timeout_s
         with self._room:
-            while not has_room():
-                remaining_s = deadline - time.monotonic()
-                # Wait once for each time the buffer fills up: an outage must not cost the training a wait per call.
-                if self._is_overflowing or remaining_s <= 0:
-                    self._is_overflowing = True
-                    return False
-                self._room.wait(remaining_s)
+            self._waiting_calls += 1
+            try:
+                while not has_room():
+                    remaining_s = deadline - time.monotonic()
+                    # Wait once for each time the buffer fills up: an outage must not cost the training a wait per call.
+                    if self._is_overflowing or remaining_s <= 0:
+                        self._is_overflowing = True
+                        return False
+                    self._room.wait(remaining_s)
+            finally:
+                self._waiting_calls -= 1
         return True
+
+
+def _size_bytes(item: Item) -> int:
+    return item.sized.size_bytes if isinstance(item, Said) else 0

@@ -37,7 +37,7 @@ class Crew:
         self._is_running = self._is_beating = False
 
     def start(self) -> None:
-        """Begin to pack and to send; called once. It waits for one thread to begin, which starts the others."""
+        """Begin to pack and to send; called once. One thread starts the others."""
         self._packing.start()
         self._is_running = True
         self._packing.start_beside(self._doing)
@@ -51,7 +51,7 @@ class Crew:
             self.start_worker(self._beating)
 
     def start_worker(self, worker: Worker) -> None:
-        """Start a further thread; where one is running already, that one waits for it and the caller does not."""
+        """Start a further thread; where one is running already, that one does it."""
         if self._is_running:
             self._packing.start_beside(worker)
         else:

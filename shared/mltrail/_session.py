@@ -349,7 +349,7 @@ class Session:
                 self._crew.start_beating()
 
     def start_worker(self, worker: Worker) -> None:
-        """Start a further thread; the caller waits for its beginning only where this session has none yet."""
+        """Start a further thread."""
         self._crew.start_worker(worker)
 
     def _say(self, stream: Stream, sized: Sized) -> bool:

@@ -1,8 +1,10 @@
 """What a training costs whose server is down from its first call to its last, and whether all arrives afterwards.
 
-`python -m tests.benchmarks.offline_training` prints how long calls take and how much CPU the SDK needs; beside them how
-long a call takes that does nothing, which is what the machine itself holds the training up. `--quick` checks only that
-all arrives.
+`python -m tests.benchmarks.offline_training` prints how long calls take and how much CPU the SDK needs. A busy machine
+holds any call up, so of each it is also known what its thread computed, whether it gave the CPU back to wait (for a
+lock, the disk, the interpreter: a voluntary switch), and how long it was ready to run and not let (`schedstat` of
+Linux). Calls that do without mltrail stand beside, before it was started and meanwhile. `--quick` checks only that all
+arrives.
 """
 
 from __future__ import annotations
@@ -19,9 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 from sqlalchemy import func, select
 
 import mltrail
@@ -29,11 +29,10 @@ from mltrail_core.log import open_log
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import open_read_model
 from tests.acceptance.stack import COMMAND, MltrailServer, projected, wait_for
+from tests.benchmarks.call_times import LIMIT_MS, CallTimes, Clock
 from tests.benchmarks.results import check
 from tests.benchmarks.shapes import metric_value
 from tests.server_process import free_port
-
-_Returned = TypeVar("_Returned")
 
 TRAIN_S, QUICK_S = 30.0, 0.3
 _KEYS = tuple(f"metric_{number:02}" for number in range(10))
@@ -43,22 +42,10 @@ _RARE_STEPS = 100
 """So often a step logs a series, a param, a tag and an artifact too."""
 _SERIES_POINTS = 1_000
 _ARTIFACT_BYTES = 100_000
+_LOOP = 2_000
+"""Turns of a loop that take about as long as the calls beside it: a pause meets what takes long more often."""
 _EXIT_TIMEOUT_S = 0.5
-_LIMIT_MS = 5.0
 _ARRIVAL_TIMEOUT_S = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class CallTimes:
-    """How long the calls of one kind took."""
-
-    kind: str
-    count: int
-    p50_us: float
-    p99_us: float
-    p999_us: float
-    longest_ms: float
-    over_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +125,21 @@ def _train(url: str, seconds: float, folder: Path) -> Trained:
     """Log for about so long, first to nobody at all, which says what the rest costs."""
     file = folder / "rare.bin"
     file.write_bytes(b"w" * _ARTIFACT_BYTES)
-    nothing = _Clock()
+    nothing = Clock()
     cpu_s = time.process_time()
     steps = _steps(seconds / 5, lambda step: _log_nothing(step, nothing, file))
-    control_s = (time.process_time() - cpu_s) / steps
-    clock = _Clock()
+    control_s = (time.process_time() - cpu_s - nothing.own_cpu_s) / steps
+    clock = Clock()
     mltrail.init(
         url, exit_timeout_s=_EXIT_TIMEOUT_S, record_environment=False, record_code=False, system_metrics_interval_s=0
     )
-    cpu_s, begun = time.process_time(), time.monotonic()
+    cpu_s, begun = time.process_time() - nothing.own_cpu_s, time.monotonic()
     run = clock.time("start_run", lambda: mltrail.start_run("offline", "training"))
-    steps = _steps(seconds, lambda step: _log(run, step, clock, file))
+    steps = _steps(seconds, lambda step: _log(run, step, clock, file, nothing))
     took_s = time.monotonic() - begun
     clock.time(f"end, for {_EXIT_TIMEOUT_S:g} s by its exit_timeout_s", run.end)
-    sdk_cpu_s = time.process_time() - cpu_s - control_s * steps
+    clocks_s = nothing.own_cpu_s + clock.own_cpu_s
+    sdk_cpu_s = time.process_time() - cpu_s - clocks_s - control_s * steps
     rare = -(-steps // _RARE_STEPS)
     points = steps * (1 + len(_KEYS)) + rare * _SERIES_POINTS
     return Trained(run.id, steps, points, rare, rare, took_s, sdk_cpu_s, [*clock.calls(), *nothing.calls()])
@@ -167,8 +155,9 @@ def _steps(seconds: float, log: Callable[[int], object]) -> int:
     return step
 
 
-def _log(run: mltrail.Run, step: int, clock: _Clock, file: Path) -> None:
+def _log(run: mltrail.Run, step: int, clock: Clock, file: Path, nothing: Clock) -> None:
     value = metric_value(step)
+    _log_nothing(step, nothing, file, "meanwhile")
     clock.time("log_metric", lambda: run.log_metric("loss", value, step=step))
     clock.time("log_metrics, 10 keys", lambda: run.log_metrics(dict.fromkeys(_KEYS, value), step=step))
     if step % _RARE_STEPS == 0:
@@ -179,31 +168,16 @@ def _log(run: mltrail.Run, step: int, clock: _Clock, file: Path) -> None:
         clock.time("log_artifact, 100 KB", lambda: run.log_artifact(file, f"rare/{step}"))
 
 
-def _log_nothing(step: int, clock: _Clock, file: Path) -> None:
-    clock.time("a call that does nothing", lambda: None)
+def _log_nothing(step: int, clock: Clock, file: Path, when: str = "before") -> None:
+    clock.time(f"{when}: nothing", lambda: None)
+    clock.time(f"{when}: {_LOOP:,} turns of a loop", _turn)
     if step % _RARE_STEPS == 0:
-        clock.time("copying 100 KB, without mltrail", lambda: shutil.copyfile(file, file.with_suffix(f".{step}")))
+        clock.time(f"{when}: copying 100 KB", lambda: shutil.copyfile(file, file.with_suffix(f".{step}")))
 
 
-class _Clock:
-    """How long calls take, by their kind."""
-
-    def __init__(self) -> None:
-        self._times_s: dict[str, list[float]] = {}
-
-    def time(self, kind: str, call: Callable[[], _Returned]) -> _Returned:
-        begun = time.perf_counter()
-        returned = call()
-        self._times_s.setdefault(kind, []).append(time.perf_counter() - begun)
-        return returned
-
-    def calls(self) -> list[CallTimes]:
-        found = []
-        for kind, times in self._times_s.items():
-            p50, p99, p999 = (float(us) for us in np.percentile(np.array(times) * 1e6, (50, 99, 99.9)))
-            longest_ms, over = max(times) * 1e3, sum(1 for s in times if s * 1e3 > _LIMIT_MS)
-            found.append(CallTimes(kind, len(times), p50, p99, p999, longest_ms, over))
-        return found
+def _turn() -> None:
+    for _ in range(_LOOP):
+        pass
 
 
 def _report(trained: Trained) -> str:
@@ -213,12 +187,14 @@ def _report(trained: Trained) -> str:
         f"The SDK needed {trained.sdk_cpu_s:.2f} s of CPU in all threads, {trained.sdk_cpu_s / trained.took_s:.1%} "
         f"of a core; {trained.sdk_cpu_s / trained.points * 1e6:.1f} s per million points.",
         "",
-        f"| call | times | p50 µs | p99 µs | p99.9 µs | longest ms | over {_LIMIT_MS:g} ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| call | times | p50 µs | p99 µs | p99.9 µs | longest ms | over {LIMIT_MS:g} ms | waited "
+        f"| longest by itself ms: CPU + waiting | over {LIMIT_MS:g} ms by itself |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {one.kind} | {one.count:,} | {one.p50_us:.1f} | {one.p99_us:.1f} | {one.p999_us:.1f} "
-        f"| {one.longest_ms:.2f} | {one.over_limit} |"
+        f"| {one.longest_ms:.2f} | {one.over_limit} | {one.waited:,} "
+        f"| {one.longest_own_ms:.2f}: {one.its_cpu_ms:.2f} + {one.its_waiting_ms:.2f} | {one.over_limit_own} |"
         for one in trained.calls
     ]
     return "\n".join(lines)

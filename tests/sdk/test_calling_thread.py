@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 import mltrail
+from mltrail._losses import Losses
+from mltrail._worker import Worker
 from tests.sdk.projected import wait_for
 from tests.server_process import free_port
 
 
 class Slow:
-    """What the main thread has done since `forget`, of what may take milliseconds."""
+    """What the main thread has done, of what may take milliseconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
@@ -41,9 +43,6 @@ class Slow:
 
         return noting
 
-    def forget(self) -> None:
-        self.done.clear()
-
 
 def test_no_call_starts_a_program_opens_a_connection_or_waits_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -56,8 +55,6 @@ def test_no_call_starts_a_program_opens_a_connection_or_waits_for_the_disk(
     mltrail.init(f"http://127.0.0.1:{free_port()}", exit_timeout_s=0.1)
     slow = Slow(monkeypatch)
     run = mltrail.start_run(experiment="new", tags={"team": "vision"})
-    assert slow.done == ["start"]  # of the first thread, which starts the others
-    slow.forget()
     run.log_artifact(file)
     run.log_metric("loss", 0.5)
     run.log_metrics({"acc": 0.5, "f1": 0.25}, step=1)
@@ -70,3 +67,46 @@ def test_no_call_starts_a_program_opens_a_connection_or_waits_for_the_disk(
     assert slow.done == []
     names = {"mltrail-pack", "mltrail-send", "mltrail-background", "mltrail-heartbeat", "mltrail-watch"}
     wait_for(lambda: names <= {thread.name for thread in threading.enumerate()})
+
+
+def test_calls_need_no_lock_that_the_packing_thread_may_be_interrupted_with(folder: Path) -> None:
+    mltrail.init(folder)
+    with mltrail.start_run() as run:
+
+        def log() -> None:
+            run.log_param("lr", 0.1)
+            run.set_tag("team", "vision")
+            run.log_series("series", range(100_000), range(100_000))  # wakes the packing thread
+            run.log_metrics({"loss": 0.5})
+
+        calls = threading.Thread(target=log)
+        with run._buffer._room:  # as if this were the packing thread, and had it in hand for ever
+            calls.start()
+            calls.join(30.0)
+            assert not calls.is_alive()
+
+
+def test_a_worker_is_woken_from_within_its_own_waking() -> None:
+    steps: list[int] = []
+
+    def step() -> float:
+        steps.append(1)
+        return 60.0
+
+    worker = Worker("test", step, Losses())
+    worker.start()
+    wait_for(lambda: len(steps) == 1)
+    worker.wake()
+    worker.wake()  # as a signal's handler may: once is as good as twice
+    wait_for(lambda: len(steps) >= 2)
+    worker.stop()
+    assert worker.join(30.0)
+    worker.wake()  # nobody listens any more
+
+
+def test_a_worker_that_is_stopped_before_it_has_begun_ends() -> None:
+    worker = Worker("test", lambda: 60.0, Losses())
+    assert worker.join(0.0)  # never started
+    worker.start()
+    worker.stop()
+    assert worker.join(30.0)

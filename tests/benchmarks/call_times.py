@@ -1,0 +1,119 @@
+"""How long calls of a thread take, and how much of that was their own doing and how much the machine's."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+_Returned = TypeVar("_Returned")
+
+LIMIT_MS = 5.0
+"""No call of a training should take longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimes:
+    """How long the calls of one kind took."""
+
+    kind: str
+    count: int
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    longest_ms: float
+    over_limit: int
+    waited: int
+    """How many of them gave the CPU back, to wait for something."""
+    longest_own_ms: float
+    """The longest, counting its CPU time and, if it waited, what it waited; not what the machine took for others while
+    its thread was ready to run. Of it the two parts that follow."""
+    its_cpu_ms: float
+    its_waiting_ms: float
+    over_limit_own: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What one call took, in seconds."""
+
+    wall: float
+    cpu: float
+    not_let: float
+    """Ready to run, while the machine ran others."""
+    has_waited: bool
+
+    @property
+    def own(self) -> float:
+        # Who never gave the CPU back has waited for nothing: the rest the machine took, seen by schedstat or not.
+        return max(self.cpu, self.wall - self.not_let) if self.has_waited else self.cpu
+
+
+class Clock:
+    """How long calls of this thread take, by their kind."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[_Spent]] = {}
+        self._schedstat = _opened_schedstat()
+        self.own_cpu_s = 0.0
+        """What the timing itself has cost."""
+
+    def time(self, kind: str, call: Callable[[], _Returned]) -> _Returned:
+        """Call, and return what it returns."""
+        begun_cpu = time.thread_time()
+        not_let, switches, cpu = self._not_let_s(), _voluntary_switches(), time.thread_time()
+        begun = time.perf_counter()
+        returned = call()
+        wall = time.perf_counter() - begun
+        cpu = time.thread_time() - cpu
+        has_waited = _voluntary_switches() > switches
+        self._spent.setdefault(kind, []).append(_Spent(wall, cpu, self._not_let_s() - not_let, has_waited))
+        self.own_cpu_s += time.thread_time() - begun_cpu - cpu
+        return returned
+
+    def calls(self) -> list[CallTimes]:
+        """Return what each kind of call took."""
+        found = []
+        for kind, spent in self._spent.items():
+            times_us = np.array([one.wall for one in spent]) * 1e6
+            p50, p99, p999 = (float(us) for us in np.percentile(times_us, (50, 99, 99.9)))
+            longest = max(spent, key=lambda one: one.own)
+            found.append(
+                CallTimes(
+                    kind,
+                    len(spent),
+                    p50,
+                    p99,
+                    p999,
+                    longest_ms=float(times_us.max()) / 1e3,
+                    over_limit=sum(one.wall * 1e3 > LIMIT_MS for one in spent),
+                    waited=sum(one.has_waited for one in spent),
+                    longest_own_ms=longest.own * 1e3,
+                    its_cpu_ms=longest.cpu * 1e3,
+                    its_waiting_ms=max(0.0, longest.own - longest.cpu) * 1e3,
+                    over_limit_own=sum(one.own * 1e3 > LIMIT_MS for one in spent),
+                )
+            )
+        return found
+
+    def _not_let_s(self) -> float:
+        if self._schedstat is None:
+            return 0.0
+        return int(os.pread(self._schedstat, 100, 0).split()[1]) / 1e9
+
+
+def _opened_schedstat() -> int | None:
+    """Return an open file that tells of this thread: ns on a CPU, ns ready for one, turns. It lives as the process."""
+    try:
+        return os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    except OSError:  # another system, or a kernel without it: then all time counts as the call's own
+        return None
+
+
+def _voluntary_switches() -> int:
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw if hasattr(resource, "RUSAGE_THREAD") else 0
