@@ -35,12 +35,20 @@ from mltrail_api.search.expression import (
     Summary,
     TextComparison,
 )
-from mltrail_api.search.placement import ARTIFACT_URI, EXPERIMENT_ID, MLFLOW_STATUS, SHOWN_STATUS
+from mltrail_api.search.placement import (
+    ARTIFACT_URI,
+    EXPERIMENT_ID,
+    MLFLOW_STATUS,
+    MLFLOW_STATUS_OF_LOST,
+    SHOWN_STATUS,
+)
 from mltrail_core.readmodel.tables import (
     HEAD_CHARACTERS,
+    RUN_DURATION_US,
     dataset_inputs,
     experiments,
     indexed_value,
+    lost_runs,
     metric_summaries,
     params,
     runs,
@@ -60,10 +68,11 @@ TEXT_ATTRIBUTES: dict[str, ColumnElement[str]] = {
     "experiment": experiments.c.name,
 }
 TIME_ATTRIBUTES: dict[str, ColumnElement[int]] = {"start_time": runs.c.started_us, "end_time": runs.c.ended_us}
-NUMBER_ATTRIBUTES: dict[str, ColumnElement[int]] = TIME_ATTRIBUTES | {"duration": runs.c.ended_us - runs.c.started_us}
+NUMBER_ATTRIBUTES: dict[str, ColumnElement[int]] = TIME_ATTRIBUTES | {"duration": RUN_DURATION_US}
 MAY_BE_NULL = ("end_time", "duration", "experiment")
 """Attributes that a run may lack."""
 KEYED: dict[Entity, Table] = {Entity.PARAM: params, Entity.TAG: tags, Entity.METRIC: metric_summaries}
+INDEXED_SUMMARIES = (Summary.LAST, Summary.MIN, Summary.MAX)
 _CONTEXT_TAG = "mlflow.data.context"
 
 
@@ -76,11 +85,25 @@ class RunCondition:
         candidates: the ids of runs, each once, among which all are that it holds for, found by an index alone; None
             where no index helps.
         is_exact: whether it holds for all candidates.
+        any_of: the conditions of which one has to hold, if it is that.
     """
 
     holds: ColumnElement[bool]
     candidates: Select[str] | None = None
     is_exact: bool = False
+    any_of: tuple[RunCondition, ...] = ()
+
+    def holds_for(self, run_id: ColumnElement[str]) -> ColumnElement[bool] | None:
+        """Return whether it holds for the run of an id, told without a row of `runs`; None where it takes one."""
+        if self.candidates is None or not self.is_exact:
+            return None
+        if self.any_of:
+            told = [part.holds_for(run_id) for part in self.any_of]
+            known = [part for part in told if part is not None]
+            return or_(*known) if len(known) == len(told) else None
+        (candidate,) = self.candidates.selected_columns
+        row = self.candidates.where(candidate == run_id).with_only_columns(literal_column("1", Integer)).limit(1)
+        return row.correlate(run_id.table).scalar_subquery().is_not(None)
 
 
 def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
@@ -98,6 +121,8 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
             return RunCondition(compared if column.key == "start_time" else func.coalesce(compared, false()))
         case TextComparison(Column(Entity.ATTRIBUTE, "status"), value=value) if value.upper() == LOST_STATUS:
             return RunCondition(text_condition(SHOWN_STATUS, comparison, dialect))
+        case TextComparison(Column(Entity.ATTRIBUTE, "status"), Comparator.EQUAL, value):
+            return has_status(value)
         case TextComparison(Column(Entity.ATTRIBUTE, key)):
             holds = text_condition(TEXT_ATTRIBUTES[key], comparison, dialect)
             is_one = key == "run_id" and comparison.comparator is Comparator.EQUAL
@@ -112,9 +137,9 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
             if is_equal:
                 is_exact = indexed_part(value, dialect) == value and len(value) != HEAD_CHARACTERS
                 return RunCondition(holds, runs_with_text(column, [value], dialect), is_exact)
-            if dialect == "sqlite":  # whose index has the whole value
-                return RunCondition(holds, runs_with(column).where(compared), True)
-            return RunCondition(holds, runs_with(column))
+            # SQLite's index has the whole value; PostgreSQL reads all rows of the key, which is a tenth of what looking
+            # each run up would take.
+            return RunCondition(holds, runs_with(column).where(compared), True)
         case Membership(Column(Entity.DATASET, key), values, is_negated):
             return RunCondition(has(dataset_inputs, _is_among(dataset_text(key, dialect), values, is_negated)))
         case Membership(Column(Entity.ATTRIBUTE, key), values, is_negated):
@@ -136,12 +161,25 @@ def any_of(conditions: Sequence[RunCondition]) -> RunCondition:
     if len(candidates) == len(conditions) and candidates:
         together = union(*candidates).subquery()
         found = select(together.c.run_id)
-    return RunCondition(or_(false(), *(condition.holds for condition in conditions)), found)
+    is_exact = found is not None and all(condition.is_exact for condition in conditions)
+    return RunCondition(
+        or_(false(), *(condition.holds for condition in conditions)), found, is_exact, tuple(conditions)
+    )
 
 
 def none_of(condition: RunCondition) -> RunCondition:
     """Return what holds where the condition does not."""
     return RunCondition(not_(condition.holds))
+
+
+def has_status(status: str) -> RunCondition:
+    """Return whether a run has the status, as MLflow's clients are told it."""
+    of_status = select(runs.c.run_id).where(runs.c.status == status)
+    if status == MLFLOW_STATUS_OF_LOST:
+        together = union(of_status, select(lost_runs.c.run_id)).subquery()
+        of_status = select(together.c.run_id)
+    holds = MLFLOW_STATUS == status  # noqa: SIM300 (a column is no constant)
+    return RunCondition(holds, of_status)
 
 
 def has(table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -186,7 +224,7 @@ def _metric_condition(column: Column, comparison: NumberComparison) -> RunCondit
     table = metric_summaries
     compared = number_condition(table.c[column.summary.column_name], comparison)
     holds = has(table, table.c.key == column.key, compared)
-    is_indexed = column.summary is Summary.LAST and comparison.comparator is not Comparator.NOT_EQUAL
+    is_indexed = column.summary in INDEXED_SUMMARIES and comparison.comparator is not Comparator.NOT_EQUAL
     if is_indexed:
         return RunCondition(holds, runs_with(column).where(compared), True)
     return RunCondition(holds, runs_with(column))

@@ -26,6 +26,7 @@ from mltrail_api.search.run_conditions import KEYED, MAY_BE_NULL, NUMBER_ATTRIBU
 from mltrail_core.readmodel.tables import runs
 
 NEWEST_FIRST = OrderTerm(Column(Entity.ATTRIBUTE, "start_time"), is_ascending=False)
+STATUS = Column(Entity.ATTRIBUTE, "status")
 HAS_VALUE, IS_NULL, LACKS_KEY = 0, 1, 2
 """Ranks."""
 SortValue = int | float | str | None

@@ -12,17 +12,28 @@ the condition that they tie: a recursion. So ties cost nothing, as where a param
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, func, intersect, select
+from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Select, and_, func, intersect, select
 
 from mltrail_api.search.expression import OrderTerm
 from mltrail_api.search.order_index import OrderIndex, order_index
 from mltrail_api.search.placement import PLACED_RUNS, Placement, placed
-from mltrail_api.search.run_conditions import RunCondition
-from mltrail_api.search.run_order import HAS_VALUE, Position, SortValue, is_after, sorted_source
+from mltrail_api.search.run_conditions import RunCondition, has_status
+from mltrail_api.search.run_order import (
+    HAS_VALUE,
+    NEWEST_FIRST,
+    STATUS,
+    Position,
+    SortValue,
+    is_after,
+    sorted_source,
+)
 from mltrail_core.readmodel.tables import runs
+from mltrail_core.rules import RUN_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,8 @@ class Effort:
 
     few_runs: int = 2_000
     rare_runs: int = 1_000
-    first_rows: int = 2_500
-    counted_runs: int = 20_000
+    first_rows: int = 1_500
+    counted_runs: int = 30_000
     walked_rows: int = 10_000
 
 
@@ -76,12 +87,48 @@ class Where:
         """Return those of the runs that fulfil one more condition."""
         return replace(self, conditions=(*self.conditions, condition), uncounted=(condition,))
 
-    def holds(self, found: Sequence[RunCondition] = ()) -> ColumnElement[bool]:
-        """Return all conditions as one, the rare ones first, but for those by which the runs are found anyway."""
+    @property
+    def fewest(self) -> float:
+        """How many runs may fulfil the rarest condition, as far as is known."""
+        return self.rare[0][0] if self.rare else math.inf
+
+    def without_counts(self) -> Where:
+        """Return the same runs, of whose conditions none is known to be rare; but the rarest are asked first."""
+        return replace(self, conditions=tuple(self._rare_first()), uncounted=(), rare=())
+
+    def _rare_first(self) -> list[RunCondition]:
         first = [condition for _, condition in self.rare]
-        others = [condition for condition in self.conditions if not _is_among(condition, first)]
-        asked = [each for each in (*first, *others) if not (each.is_exact and _is_among(each, found))]
-        return and_(self.placement.holds, *(condition.holds for condition in asked))
+        return [*first, *(condition for condition in self.conditions if not _is_among(condition, first))]
+
+    def holds(self) -> ColumnElement[bool]:
+        """Return all conditions as one, the rare ones first."""
+        return and_(*self.ordered())
+
+    def ordered(
+        self, found: Sequence[RunCondition] = (), run_id: ColumnElement[str] | None = None
+    ) -> list[ColumnElement[bool]]:
+        """Return all conditions, the rare ones first, but for those by which the runs are found anyway.
+
+        Args:
+            run_id: of the runs found; what can be told of it alone is, before the run itself is looked up.
+        """
+        asked = [each for each in self._rare_first() if not (each.is_exact and _is_among(each, found))]
+        told = [None if run_id is None else condition.holds_for(run_id) for condition in asked]
+        return [
+            *(condition for condition in told if condition is not None),
+            self.placement.holds,
+            *(condition.holds for condition, is_told in zip(asked, told, strict=True) if is_told is None),
+        ]
+
+    def sets(self) -> list[RunCondition]:
+        """Return the conditions whose candidates are best looked up together, as sets of ids.
+
+        Those of the rarest and of what is about as rare; where none is rare, of all that an index tells exactly.
+        """
+        if self.rare:
+            most = _JOINED_SIZES * self.rare[0][0]
+            return [condition for count, condition in self.rare if count <= most][:_MAX_JOINED]
+        return [each for each in self.conditions if each.candidates is not None and each.is_exact][:_MAX_JOINED]
 
 
 def _is_among(condition: RunCondition, others: Sequence[RunCondition]) -> bool:
@@ -89,7 +136,11 @@ def _is_among(condition: RunCondition, others: Sequence[RunCondition]) -> bool:
 
 
 class _WalkedTooFar(Exception):
-    """So many rows were walked that all of them are better looked at."""
+    """So many rows were walked that all of them are better looked at; `likely_rows` may fill the page."""
+
+    def __init__(self, likely_rows: float = math.inf) -> None:
+        super().__init__()
+        self.likely_rows = likely_rows
 
 
 def page_of(
@@ -106,25 +157,16 @@ def page_of(
         return _sorted_page(connection, where, terms, after, limit)
     try:
         return _Walk(connection, effort.rare_runs, effort.first_rows).page(where, terms, after, limit)
-    except _WalkedTooFar:
-        where = _counted(connection, where, effort.counted_runs)
-    if where.rare:
-        return _sorted_page(connection, where, terms, after, limit)
-    try:
-        return _Walk(connection, effort.rare_runs, effort.walked_rows).page(where, terms, after, limit)
-    except _WalkedTooFar:
-        return _sorted_page(connection, _joined(where), terms, after, limit)
-
-
-def _joined(where: Where) -> Where:
-    """Return the same runs, told as sets of ids that the database makes once, not row by row."""
-    conditions = []
-    for condition in where.conditions:
-        if condition.candidates is not None:
-            conditions.append(RunCondition(runs.c.run_id.in_(condition.candidates)))
-        if condition.candidates is None or not condition.is_exact:
-            conditions.append(condition)
-    return replace(where, conditions=tuple(conditions))
+    except _WalkedTooFar as walk:
+        likely_rows = walk.likely_rows
+        counted = _counted(connection, where, effort.counted_runs)
+    if likely_rows <= min(effort.walked_rows, counted.fewest):
+        try:
+            walk_on = _Walk(connection, effort.rare_runs, effort.walked_rows)
+            return walk_on.page(counted.without_counts(), terms, after, limit)
+        except _WalkedTooFar:
+            pass  # what comes next looks at all runs
+    return _sorted_page(connection, counted, terms, after, limit)
 
 
 def _counted(connection: Connection, where: Where, bound: int) -> Where:
@@ -152,19 +194,19 @@ def _bounded_count(run_ids: Select[str], bound: int) -> ScalarSelect[int]:
 def _sorted_page(
     connection: Connection, where: Where, terms: Sequence[OrderTerm], after: Position | None, limit: int
 ) -> list[str]:
-    """Return the page after looking at all runs, or at those that fulfil the rarest conditions."""
-    source = PLACED_RUNS
-    most = _JOINED_SIZES * where.rare[0][0] if where.rare else 0
-    found = [condition for count, condition in where.rare if count <= most][:_MAX_JOINED]
+    """Return the page after looking at all runs, or at those that fulfil what an index tells."""
+    source, asked = PLACED_RUNS, where.ordered()
+    found = where.sets()
     sets = [condition.candidates for condition in found if condition.candidates is not None]
     if sets:
         few = (intersect(*sets) if len(sets) > 1 else sets[0]).cte("few").prefix_with("MATERIALIZED")
         source = placed(few.join(runs, runs.c.run_id == few.c.run_id))
+        asked = where.ordered(found, few.c.run_id)
     source, keys = sorted_source(source, terms)
     query = (
         select(runs.c.run_id)
         .select_from(source)
-        .where(where.holds(found), is_after(after, keys))
+        .where(*asked, is_after(after, keys))
         .order_by(*(clause for key in keys for clause in key.clauses()), runs.c.run_id.asc())
         .limit(limit)
     )
@@ -184,10 +226,12 @@ class _Walk:
         where = replace(_counted(self.connection, where, self.rare_runs), uncounted=())
         if where.rare or not terms:
             return _sorted_page(self.connection, where, terms, after, limit)
+        if terms[0].column == STATUS:
+            return self._statuses(where, terms, after, limit)
         index = order_index(terms[0].column, where.placement.only_id, self.connection.dialect.name)
         if index is None:
             raise _WalkedTooFar
-        if len(terms) == 1:
+        if len(terms) == 1 and terms[0].column == NEWEST_FIRST.column:
             return self._starts(where, index, terms[0], after, limit)
         found: list[str] = []
         rank, value = (HAS_VALUE, None) if after is None else after.values[0]
@@ -201,6 +245,17 @@ class _Walk:
             if len(found) < limit and missing >= rank:
                 rest = after.rest if after is not None and missing == rank else None
                 found += self.page(where.under(condition), terms[1:], rest, limit - len(found))
+        return found
+
+    def _statuses(self, where: Where, terms: Sequence[OrderTerm], after: Position | None, limit: int) -> list[str]:
+        """Return runs in the order of their status: there are so few that each is a search of its own."""
+        found: list[str] = []
+        statuses = sorted(RUN_STATUSES, reverse=not terms[0].is_ascending)
+        at = None if after is None else str(after.values[0][1])
+        for status in statuses:
+            if len(found) < limit and (at is None or (status >= at if terms[0].is_ascending else status <= at)):
+                rest = after.rest if after is not None and status == at else None
+                found += self.page(where.under(has_status(status)), terms[1:], rest, limit - len(found))
         return found
 
     def _starts(
@@ -222,7 +277,7 @@ class _Walk:
         )
         found = list(self.connection.execute(query).scalars())
         if len(found) < limit and end is not None:
-            raise _WalkedTooFar
+            raise self._too_far(len(found), limit)
         return found
 
     def _values(
@@ -234,16 +289,22 @@ class _Walk:
         if beyond is not None:
             walked.append(index.value > beyond if term.is_ascending else index.value < beyond)
         end = self._end_of_walk(index, term, walked)
+        source, value = index.source, index.value
+        if index.is_in_order:
+            walked += _up_to(index, term, end)
+        else:
+            source, value = _read(index, [*walked, *_before(index, term, end)])
+            walked = []
         query = (
-            select(runs.c.run_id, index.value)
-            .select_from(index.source)
-            .where(*walked, *_up_to(index, term, end), where.holds())
-            .order_by(index.value.asc() if term.is_ascending else index.value.desc())
+            select(runs.c.run_id, value)
+            .select_from(source)
+            .where(*walked, where.holds())
+            .order_by(value.asc() if term.is_ascending else value.desc())
             .limit(limit + 1)
         )
         rows = self.connection.execute(query).all()
-        if len(rows) <= limit and end is not None:
-            raise _WalkedTooFar
+        if len(rows) <= limit and end is not None and index.is_in_order:
+            raise self._too_far(len(rows), limit)
         # The runs that tie with the last one may not all be here: they are a page of their own.
         last = rows[-1][1] if len(rows) > limit else None
         whole = [row for row in rows if last is None or row[1] != last]
@@ -251,8 +312,12 @@ class _Walk:
         if len({part for _, part in whole}) < len(whole):
             listed = RunCondition(runs.c.run_id.in_(found))
             found = _sorted_page(self.connection, replace(where, conditions=(listed,), rare=()), terms, None, limit)
+        if last is None and end is not None:
+            last = end  # all before it were read
         if last is not None and len(found) < limit:
             found += self._tied(where, index, terms, last, None, limit - len(found))
+        if len(found) < limit and end is not None:
+            raise self._too_far(len(found), limit)
         return found
 
     def _tied(
@@ -270,6 +335,9 @@ class _Walk:
             return _sorted_page(self.connection, tied, terms, after, limit)
         return self.page(tied, terms[1:], None if after is None else after.rest, limit)
 
+    def _too_far(self, found: int, limit: int) -> _WalkedTooFar:
+        return _WalkedTooFar(self.walked_rows * limit / found if found else math.inf)
+
     def _end_of_walk(self, index: OrderIndex, term: OrderTerm, walked: Sequence[ColumnElement[bool]]) -> SortValue:
         """Return the value up to which to walk, None where the walk may go on to the end.
 
@@ -285,3 +353,16 @@ def _up_to(index: OrderIndex, term: OrderTerm, end: SortValue) -> list[ColumnEle
     if end is None:
         return []
     return [index.value <= end if term.is_ascending else index.value >= end]
+
+
+def _before(index: OrderIndex, term: OrderTerm, end: SortValue) -> list[ColumnElement[bool]]:
+    if end is None:
+        return []
+    return [index.value < end if term.is_ascending else index.value > end]
+
+
+def _read(index: OrderIndex, read: Sequence[ColumnElement[bool]]) -> tuple[FromClause, ColumnElement[Any]]:
+    """Return the part of an index that `read` selects, read before its runs are looked up, and its values."""
+    part = select(index.table.c.run_id, index.value.label("value")).where(*read)
+    apart = part.cte("apart").prefix_with("MATERIALIZED")
+    return placed(apart.join(runs, runs.c.run_id == apart.c.run_id)), apart.c.value

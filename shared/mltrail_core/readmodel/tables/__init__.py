@@ -58,7 +58,9 @@ from mltrail_core.readmodel.tables.registry import (
 )
 from mltrail_core.readmodel.tables.runs import (
     HEAD_CHARACTERS,
+    RUN_DURATION_US,
     dataset_inputs,
+    indexed_text,
     indexed_value,
     metric_blocks,
     metric_summaries,
@@ -81,6 +83,7 @@ from mltrail_core.readmodel.tables.webhooks import (
 __all__ = [
     "HEAD_CHARACTERS",
     "METADATA",
+    "RUN_DURATION_US",
     "TEXT",
     "artifact_uploads",
     "artifact_versions",
@@ -95,6 +98,7 @@ __all__ = [
     "experiment_tags",
     "experiments",
     "generation",
+    "indexed_text",
     "indexed_value",
     "logged_model_metrics",
     "logged_model_params",
