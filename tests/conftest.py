@@ -20,6 +20,7 @@ SHARING = {
     "tests/acceptance/test_tutorial.py": "stock MLflow",
     "tests/api/test_endpoints_listed.py": "stock MLflow",
     "tests/cli/test_import.py": "stock MLflow",
+    "tests/cli/test_tokens.py": "stock MLflow",
     "tests/compat/test_equal_answers.py": "stock MLflow",
     # MLflow with scikit-learn, and a server of mltrail for each folder.
     "tests/ecosystem": "MLflow's client",
@@ -32,6 +33,7 @@ LONGEST = (
     "tests/cli/test_import.py",
     "tests/compat/test_equal_answers.py",
     "tests/api/test_endpoints_listed.py",
+    "tests/cli/test_tokens.py",
     "tests/ecosystem",
     "tests/mlflow_plugin",
     "tests/integration/test_compose.py",

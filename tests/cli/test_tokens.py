@@ -8,25 +8,15 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.cli.command import ServerCommand, environment, mltrail, server
 
-MLFLOW_SCRIPT = """
-import mlflow
-from mlflow.exceptions import MlflowException
-try:
-    with mlflow.start_run() as run:
-        mlflow.log_param("a", 1)
-        mlflow.log_text("hello", "note.txt")
-    print(run.info.run_id)
-except MlflowException as error:
-    print(error.error_code)
-"""
 SDK_SCRIPT = """
 import mltrail
 with mltrail.start_run(name="sdk") as run:
@@ -59,14 +49,18 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         assert answer["token"][-43:] not in running.out + running.err
 
 
-def _python(script: str, **variables: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", **variables),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def _mlflow(folder: Path, **variables: str) -> str:
+    env = environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", **variables)
+    words = ["tests.cli.one_mlflow_run"]
+    return _told(preloaded.run(preloaded.MLFLOW, words, folder=folder, env=env, timeout_s=120), variables)
+
+
+def _sdk(**variables: str) -> str:
+    words, env = [sys.executable, "-c", SDK_SCRIPT], environment(**variables)
+    return _told(subprocess.run(words, env=env, capture_output=True, text=True, timeout=120), variables)
+
+
+def _told(done: subprocess.CompletedProcess[str], variables: Mapping[str, str]) -> str:
     assert done.returncode == 0, done.stderr
     assert variables.get("MLTRAIL_TOKEN", "\0") not in done.stdout + done.stderr
     return done.stdout.strip().splitlines()[-1]
@@ -80,22 +74,22 @@ def _senders(guarded: Guarded, run_id: str) -> set[tuple[str, str]]:
     return {(change["actor"], change["known"]) for change in changes}
 
 
-def test_the_stock_client_shows_its_token_as_bearer_or_as_a_password(guarded: Guarded) -> None:
+def test_the_stock_client_shows_its_token_as_bearer_or_as_a_password(guarded: Guarded, tmp_path: Path) -> None:
     uri = guarded.command.url
     shown = [
         {"MLFLOW_TRACKING_TOKEN": guarded.token},
         {"MLFLOW_TRACKING_USERNAME": "whoever", "MLFLOW_TRACKING_PASSWORD": guarded.token},
     ]
     for variables in shown:
-        run_id = _python(MLFLOW_SCRIPT, MLFLOW_TRACKING_URI=uri, **variables)
+        run_id = _mlflow(tmp_path, MLFLOW_TRACKING_URI=uri, **variables)
         assert _senders(guarded, run_id) == {("ann", "verified")}
-    assert _python(MLFLOW_SCRIPT, MLFLOW_TRACKING_URI=uri) == "UNAUTHENTICATED"
+    assert _mlflow(tmp_path, MLFLOW_TRACKING_URI=uri) == "UNAUTHENTICATED"
     wrong = guarded.token[:-1] + ("A" if guarded.token[-1] != "A" else "B")
-    assert _python(MLFLOW_SCRIPT, MLFLOW_TRACKING_URI=uri, MLFLOW_TRACKING_TOKEN=wrong) == "UNAUTHENTICATED"
+    assert _mlflow(tmp_path, MLFLOW_TRACKING_URI=uri, MLFLOW_TRACKING_TOKEN=wrong) == "UNAUTHENTICATED"
 
 
 def test_what_the_sdk_sends_is_verified_and_it_reads_with_the_token_too(guarded: Guarded) -> None:
-    value, run_id = _python(SDK_SCRIPT, MLTRAIL_URI=guarded.command.url, MLTRAIL_TOKEN=guarded.token).split()
+    value, run_id = _sdk(MLTRAIL_URI=guarded.command.url, MLTRAIL_TOKEN=guarded.token).split()
     assert value == "1"
     assert _senders(guarded, run_id) == {("ann", "verified")}
     request = urllib.request.Request(f"{guarded.command.url}/runs/{run_id}")
