@@ -32,6 +32,7 @@ _READERS: Final[Mapping[bytes, Callable[[Fields], Plain | None]]] = {
     f"{prefix}2.0/mlflow{path}".encode(): read for path, read in READERS.items() for prefix in PREFIXES
 }
 _UNUSUAL_HEADERS: Final = frozenset({b"x-mlflow-workspace", b"x-mltrail-actor"})
+_ADMITTED: Final = "mltrail.admitted"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -52,14 +53,12 @@ class Express:
 
         Args:
             url: one that `may_take`.
-            scope: of ASGI, with method, headers and server at least.
+            scope: of ASGI, with method, headers and server at least; may be given again with a request that has the
+                same head and comes on the same connection.
             body: the whole of it.
             reply: sends the answer.
         """
-        for name, _ in scope["headers"]:
-            if name in _UNUSUAL_HEADERS:
-                return False
-        if b"\\u0000" in body or not self._gate.admit_at_once(scope):
+        if b"\\u0000" in body or not (_ADMITTED in scope or self._admits(scope)):
             return False
         try:
             fields = from_json(body)
@@ -75,6 +74,16 @@ class Express:
             self._appender.submit(partition_of(plain[0]), plain[1], actor, partial(_answer, reply))
         except Unavailable as error:
             _answer(reply, error)
+        return True
+
+    def _admits(self, scope: Scope) -> bool:
+        for name, _ in scope["headers"]:
+            if name in _UNUSUAL_HEADERS:
+                return False
+        if not self._gate.admit_at_once(scope):
+            return False
+        if identity_of(scope) is None:
+            scope[_ADMITTED] = True  # nobody was shown, so nothing but the head was judged; tokens may be revoked
         return True
 
 
