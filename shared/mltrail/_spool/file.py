@@ -248,6 +248,8 @@ class SpoolFile:
         try:
             connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
+            # Debian's SQLite overwrites with zeros what is deleted unless told not to: each record was written twice.
+            connection.execute("PRAGMA secure_delete=OFF")
             connection.execute(f"PRAGMA synchronous={'FULL' if self._is_synchronous else 'NORMAL'}")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_CHECKPOINT_PAGES * _PAGE_BYTES}")
