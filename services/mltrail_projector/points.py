@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from mltrail_core.events import MetricsLogged
+from mltrail_core.gathered_points import GatheredPoints
 from mltrail_core.ids import partition_of
 from mltrail_core.metric_block import MetricBlock
 from mltrail_core.readmodel import tables
 from mltrail_core.series import calls_for_compaction
 from mltrail_projector.catalogue import Catalogue
-from mltrail_projector.gathering import GatheredPoints
 from mltrail_projector.rows import Rows
 from mltrail_projector.summaries import merge, summaries_of_rows, summarize
 

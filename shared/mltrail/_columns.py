@@ -13,7 +13,10 @@ import numpy.typing as npt
 from mltrail._points import ENTRIES, Entry
 from mltrail._stream import Sized, Stream
 from mltrail_core.clock import now_us
+from mltrail_core.events import MetricsLogged
+from mltrail_core.gathered_points import GatheredPoints
 from mltrail_core.metric_block import MetricBlock
+from mltrail_core.record import GOOD_RECORD_BYTES
 
 BLOCK_POINTS = 16_384
 """Points of one event: 28 bytes each, so a block just fits a record of good size."""
@@ -40,6 +43,45 @@ def sized_block(stream: Stream, block: MetricBlock) -> Sized:
     """Return the event that logs the block to the stream's run."""
     keys_bytes = sum(len(key) * 4 for key in block.keys)
     return Sized(block.to_event(stream.run_id, now_us()), _POINT_BYTES * len(block) + keys_bytes + 200, len(block))
+
+
+def put_together(said: Sequence[Sized]) -> list[Sized]:
+    """Return the events with neighbouring blocks of points as one, up to a record's good size.
+
+    Series of a hundred points each would be a hundred events of a record, and each costs who packs it, and who projects
+    it, as much as thousands of points.
+    """
+    found: list[Sized] = []
+    neighbours: list[Sized] = []
+    size_bytes = 0
+    for sized in said:
+        if neighbours and (not _is_block(sized) or size_bytes + sized.size_bytes > GOOD_RECORD_BYTES):
+            found.append(_as_one(neighbours))
+            neighbours, size_bytes = [], 0
+        if _is_block(sized):
+            neighbours.append(sized)
+            size_bytes += sized.size_bytes
+        else:
+            found.append(sized)
+    if neighbours:
+        found.append(_as_one(neighbours))
+    return found
+
+
+def _is_block(sized: Sized) -> bool:
+    return isinstance(sized.event, MetricsLogged) and not sized.upload
+
+
+def _as_one(neighbours: Sequence[Sized]) -> Sized:
+    if len(neighbours) == 1:
+        return neighbours[0]
+    events = [cast(MetricsLogged, sized.event) for sized in neighbours]
+    gathered = GatheredPoints(events[0].keys)
+    for event in events:
+        gathered.add(event, 0)
+    event = gathered.event(events[0].run_id, events[0].occurred_us)
+    size_bytes = sum(sized.size_bytes for sized in neighbours)
+    return Sized(event, size_bytes, sum(sized.point_count for sized in neighbours))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Said
-from mltrail._columns import BLOCK_POINTS, blocks_of
+from mltrail._columns import BLOCK_POINTS, blocks_of, put_together
 from mltrail._losses import Losses
 from mltrail._outbox import Outbox
 from mltrail._points import ENTRIES, Entry
@@ -113,10 +113,10 @@ class Packer:
             if stream.is_closed:
                 yield from self._after_close(stream, sized_events)
             elif stream not in closing:
-                yield from stream.cut(sized_events)
+                yield from stream.cut(put_together(sized_events))
         for close in closes:
             if not close.stream.is_closed:
-                yield from close.stream.close(said.get(close.stream, []), close.status)
+                yield from close.stream.close(put_together(said.get(close.stream, [])), close.status)
 
     def _ship(self, outgoing: Sequence[Outgoing], uploads: Sequence[Upload]) -> bool:
         """Spool the records and put them into the outbox; return whether they are in the spool."""

@@ -15,6 +15,9 @@ from mltrail_core.events import MetricsLogged
 
 _KEY_INDEX, _INT, _FLOAT = np.dtype("<u4"), np.dtype("<i8"), np.dtype("<f8")
 _PACK_INT, _PACK_FLOAT = Struct("<q").pack, Struct("<d").pack
+_NARROW = {width: np.dtype(f"<u{width}") for width in (1, 2, 4)}
+_NARROWED_POINTS = 64
+"""Columns of fewer points rest as they came: looking for their least and greatest costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,21 @@ class MetricBlock:
         return MetricBlock((key,), zeros, self.steps[chosen], self.times_us[chosen], self.values[chosen])
 
     def to_bytes(self) -> bytes:
-        """Return the block as `metric_blocks.block` holds it: msgpack [keys, four little-endian columns]."""
-        packed: bytes = msgpack.packb([self.keys, *self._columns()])
+        """Return the block as `metric_blocks.block` holds it: msgpack [keys, four little-endian columns].
+
+        Whole numbers that lie close together rest as [least, width, distances from it in so many bytes]: key index,
+        step and time of a training mostly take 7 bytes then, instead of 20. Nothing else that writes a block to a
+        database costs as much as its bytes.
+        """
+        if len(self) < _NARROWED_POINTS:
+            packed: bytes = msgpack.packb([self.keys, *self._columns()])
+            return packed
+        narrowed = (
+            _narrowed(self.key_indices, _KEY_INDEX),
+            _narrowed(self.steps, _INT),
+            _narrowed(self.times_us, _INT),
+        )
+        packed = msgpack.packb([self.keys, *narrowed, self.values.astype(_FLOAT, copy=False).data])
         return packed
 
     def to_event(
@@ -140,8 +156,23 @@ def check_columns(event: MetricsLogged) -> None:
 
 def block_of_bytes(packed: bytes) -> MetricBlock:
     """Return the block that `to_bytes` wrote."""
-    keys, *columns = msgpack.unpackb(packed)
+    keys, columns = columns_of_bytes(packed)
+    return block_of_columns(keys, columns)
+
+
+def block_of_columns(keys: Sequence[str], columns: Sequence[bytes]) -> MetricBlock:
+    """Return the block that has these keys and the columns that `columns_of_bytes` gives."""
     return _block(tuple(keys), *columns)
+
+
+def columns_of_bytes(packed: bytes) -> tuple[list[str], list[bytes]]:
+    """Return the keys of the block that `to_bytes` wrote, and its four columns in full width."""
+    keys, key_indices, steps, times_us, values = msgpack.unpackb(packed)
+    if type(key_indices) is not bytes or type(steps) is not bytes or type(times_us) is not bytes:
+        count = len(values) // _FLOAT.itemsize
+        key_indices = _widened(key_indices, count, _KEY_INDEX)
+        steps, times_us = _widened(steps, count, _INT), _widened(times_us, count, _INT)
+    return keys, [key_indices, steps, times_us, values]
 
 
 def concatenate(blocks: Iterable[MetricBlock]) -> MetricBlock:
@@ -180,6 +211,32 @@ def _block(keys: tuple[str, ...], key_indices: bytes, steps: bytes, times_us: by
     if count:
         _check_key_indices(block.key_indices, keys)
     return block
+
+
+def _narrowed(column: npt.NDArray[np.generic], full: np.dtype[np.generic]) -> object:
+    """Return what msgpack takes: the bytes of the column, or [least, width, distances] where these are fewer."""
+    least, greatest = int(column.min()), int(column.max())
+    span = greatest - least
+    if span == 0:
+        return [least, 0, b""]
+    for width, narrow in _NARROW.items():
+        if width < full.itemsize and span < 1 << 8 * width:
+            distances = np.empty(len(column), narrow)
+            # Within NumPy's buffers: whole arrays between cost more in fresh pages of memory than in arithmetic.
+            np.subtract(column, least, out=distances, dtype=_INT, casting="unsafe")
+            return [least, width, distances.data]
+    return column.astype(full, copy=False).tobytes()
+
+
+def _widened(column: bytes | tuple[int, int, bytes], count: int, full: np.dtype[np.generic]) -> bytes:
+    if isinstance(column, bytes):
+        return column
+    least, width, distances = column
+    if width == 0:
+        return np.full(count, least, dtype=full).tobytes()
+    widened = np.frombuffer(distances, dtype=_NARROW[width]).astype(full)
+    widened += full.type(least)
+    return widened.tobytes()
 
 
 def _count(key_indices: bytes, steps: bytes, times_us: bytes, values: bytes) -> int:

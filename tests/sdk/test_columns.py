@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mltrail._columns import BLOCK_POINTS, blocks_of
+from mltrail._columns import BLOCK_POINTS, blocks_of, put_together, sized_block
 from mltrail._points import Entry
-from mltrail._stream import Stream, Writer
-from mltrail_core.events import MetricsLogged
+from mltrail._series import series_blocks
+from mltrail._stream import Sized, Stream, Writer
+from mltrail_core.events import MetricsLogged, TagSet
 from mltrail_core.ids import new_run_id
 from mltrail_core.metric_block import MetricBlock, block_of_event
 
@@ -45,3 +46,29 @@ def test_each_block_of_one_run_names_only_the_keys_that_it_holds() -> None:
     assert [block.keys for block in blocks] == [("key 0",), ("key 1",)]
     assert [step for block in blocks for step in block.steps.tolist()] == list(range(count))
     assert _blocks([]) == []
+
+
+def _series(stream: Stream, key: str, first: int, count: int) -> list[Sized]:
+    return [sized_block(stream, block) for block in series_blocks(key, range(first, first + count), range(count))]
+
+
+def test_neighbouring_series_become_one_event_that_holds_all_points_in_order() -> None:
+    run = _stream()
+    tag = Sized(TagSet(1, run.run_id, "tag", "value"), 100)
+    said = [
+        *_series(run, "loss", 0, 3), *_series(run, "lr", 7, 2), *_series(run, "loss", 3, 2), tag,
+        *_series(run, "lr", 9, 1), tag, tag, *_series(run, "loss", 5, BLOCK_POINTS), *_series(run, "lr", 10, 3000),
+    ]  # fmt: skip
+    events = [sized.event for sized in put_together(said)]
+    assert [type(event).__name__ for event in events] == [
+        "MetricsLogged", "TagSet", "MetricsLogged", "TagSet", "TagSet", "MetricsLogged", "MetricsLogged",
+    ]  # fmt: skip
+    assert [sized.point_count for sized in put_together(said)] == [7, 0, 1, 0, 0, BLOCK_POINTS, 3000]
+    assert sum(sized.size_bytes for sized in put_together(said)) == sum(sized.size_bytes for sized in said)
+    blocks = [block_of_event(event) for event in events if isinstance(event, MetricsLogged)]
+    assert [(point.key, point.step) for point in blocks[0].points()] == [
+        ("loss", 0), ("loss", 1), ("loss", 2), ("lr", 7), ("lr", 8), ("loss", 3), ("loss", 4),
+    ]  # fmt: skip
+    given = [block_of_event(sized.event).points() for sized in said if isinstance(sized.event, MetricsLogged)]
+    assert [point for block in blocks for point in block.points()] == [point for part in given for point in part]
+    assert put_together([]) == []

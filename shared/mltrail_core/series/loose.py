@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 
-import msgpack
 import numpy as np
 from sqlalchemy import Connection, select
 
-from mltrail_core.metric_block import MetricBlock, block_of_bytes, concatenate
+from mltrail_core.metric_block import MetricBlock, block_of_columns, columns_of_bytes, concatenate
 from mltrail_core.readmodel.tables import metric_blocks
 from mltrail_core.series.series import Series, ordered
 
@@ -26,13 +25,15 @@ def read_loose(connection: Connection, run_id: str, keys: Sequence[str]) -> dict
     found: dict[str, tuple[list[bytes], list[bytes], list[bytes]]] = {key: ([], [], []) for key in keys}
     query = select(metric_blocks.c.block).where(metric_blocks.c.run_id == run_id)
     for packed in connection.execute(query.execution_options(yield_per=_FETCH_ROWS)).scalars():
-        its_keys, *columns = msgpack.unpackb(packed)
+        its_keys, columns = columns_of_bytes(packed)
         wanted = found.keys() & set(its_keys)
         if not wanted:
             continue
         # Blocks of one key are taken as bytes: 600,000 arrays of one number would take seconds. Others are cut to the
         # keys at once: the other metrics of a run would not fit in memory.
-        parts = ((its_keys[0], columns[1:]),) if len(its_keys) == 1 else _cut(block_of_bytes(packed), wanted)
+        parts = (
+            ((its_keys[0], columns[1:]),) if len(its_keys) == 1 else _cut(block_of_columns(its_keys, columns), wanted)
+        )
         for key, some in parts:
             for column, part in zip(found[key], some, strict=True):
                 column.append(part)
@@ -72,11 +73,11 @@ def block_of_rows(packed: Iterable[bytes]) -> MetricBlock:
     """Return all points of the blocks, given as they rest, as one block."""
     parts: dict[tuple[str, ...], list[list[bytes]]] = {}
     for row in packed:
-        keys, *columns = msgpack.unpackb(row)
+        keys, columns = columns_of_bytes(row)
         parts.setdefault(tuple(keys), []).append(columns)
     # Blocks of the same keys, such as those of one point each, are joined as bytes before they are arrays.
     joined = ((keys, [b"".join(column) for column in zip(*rows, strict=True)]) for keys, rows in parts.items())
-    return concatenate(block_of_bytes(msgpack.packb([keys, *columns])) for keys, columns in joined)
+    return concatenate(block_of_columns(keys, columns) for keys, columns in joined)
 
 
 def columns_of(block: MetricBlock) -> list[bytes]:

@@ -11,7 +11,7 @@ _KEY_INDEX, _INT, _FLOAT = np.dtype("<u4"), np.dtype("<i8"), np.dtype("<f8")
 
 
 class GatheredPoints:
-    """The points of one run in a transaction, in order, under one dictionary of keys."""
+    """The points of one run in a transaction or record, in order, under one dictionary of keys."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self.last_index = 0
@@ -39,6 +39,18 @@ class GatheredPoints:
             np.frombuffer(b"".join(self._steps), dtype=_INT),
             np.frombuffer(b"".join(self._times_us), dtype=_INT),
             np.frombuffer(b"".join(self._values), dtype=_FLOAT),
+        )
+
+    def event(self, run_id: str, occurred_us: int) -> MetricsLogged:
+        """Return the event that logs all points to a run."""
+        return MetricsLogged(
+            occurred_us,
+            run_id,
+            tuple(self._numbers),
+            b"".join(self._key_indices),
+            b"".join(self._steps),
+            b"".join(self._times_us),
+            b"".join(self._values),
         )
 
     def _renumbered(self, event: MetricsLogged) -> bytes:
