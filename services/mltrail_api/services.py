@@ -17,6 +17,7 @@ from mltrail_api.visibility import Visibility
 from mltrail_core.artifacts import ArtifactStore
 from mltrail_core.liveness import Liveness
 from mltrail_core.log import EventLog
+from mltrail_core.near import NearProjector
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.registry_rules import STOCK_STAGES
 from mltrail_core.version import mltrail_version
@@ -62,9 +63,10 @@ def compose(
     stages: tuple[str, ...] = STOCK_STAGES,
     webhook_secrets: Path | None = None,
     webhook_targets: TargetRules | None = None,
+    near: NearProjector | None = None,
 ) -> Services:
-    """Return the services of a new API worker on open ports."""
-    visibility = Visibility(log, read_model)
+    """Return the services of a new API worker on open ports; `near` is what it has of its server's own projector."""
+    visibility = Visibility(log, read_model, near)
     return Services(
         log=log,
         read_model=read_model,

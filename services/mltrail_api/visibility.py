@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from mltrail_api.appender import Written
 from mltrail_core.errors import NotFound, Rejected, Unavailable
 from mltrail_core.ids import CONTROL, PARTITIONS, Partition, partition_of
 from mltrail_core.log import EventLog, Positions
+from mltrail_core.near import NearProjector, Progress
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.readmodel.tables import positions, rejections
 from mltrail_core.rejection import rejection_error
@@ -33,6 +35,11 @@ RUN_BOUND_S = 2.0
 SEARCH_BOUND_S = 0.25
 """How long a search waits for the projector."""
 _POLL_S = 0.002
+_POLL_NEAR_S = 0.01
+"""While the server's own projector says how far it is: others, halts, and words that got lost are polled for."""
+_RECENT, _RECENT_S = 64, 0.1
+"""How much of what the projector said counts for one who asks afterwards: a rebuild may give a log that lost its tail
+lower positions, so none of it counts for long."""
 _READ_THREADS = 16
 
 
@@ -97,11 +104,15 @@ class _Waiter:
 
 
 class Visibility:
-    """Waits for the projector on behalf of requests; one thread polls the positions, only while somebody waits."""
+    """Waits for the projector on behalf of requests: a near one says how far it is; and one thread polls the positions,
+    only while somebody waits."""
 
-    def __init__(self, log: EventLog, read_model: ReadModel) -> None:
+    def __init__(self, log: EventLog, read_model: ReadModel, near: NearProjector | None = None) -> None:
         self._log = log
         self._read_model = read_model
+        self._near = NearProjector() if near is None else near
+        self._near.listen(self._told)
+        self._recent: deque[tuple[float, Progress]] = deque(maxlen=_RECENT)
         self._threads = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="mltrail-read")
         self._waiters: list[_Waiter] = []
         self._changed = threading.Condition()
@@ -126,6 +137,8 @@ class Visibility:
 
     async def wait_until(self, wanted: Positions, timeout_s: float) -> bool:
         """Return True as soon as the projector has passed `wanted`, False when it is halted before or out of time."""
+        if self._has_passed_just_now(wanted):
+            return True
         loop = asyncio.get_running_loop()
         waiter = _Waiter(wanted, time.monotonic() + timeout_s, loop, loop.create_future())
         with self._changed:
@@ -136,6 +149,7 @@ class Visibility:
                 self._poller.start()
             self._waiters.append(waiter)
             self._changed.notify()
+        self._near.hurry()
         return await waiter.future
 
     async def outcome(self, written: Written) -> bool:
@@ -145,9 +159,13 @@ class Visibility:
             Rejected: the fold rejected an event of the record; the first one, with its reason.
             Unavailable: the read model can't be reached.
         """
-        place = written.appended
-        if not await self.wait_until({place.partition: place.index}, RUN_BOUND_S):
+        wanted, since = {written.appended.partition: written.appended.index}, time.monotonic() - _RECENT_S
+        if not await self.wait_until(wanted, RUN_BOUND_S):
             return False
+        if not written.may_be_twice:
+            recent = [progress for told, progress in self._recent if told >= since]
+            if any(progress.has_accepted(wanted) for progress in recent):
+                return True
         error = await self.run(lambda: self._query(lambda connection: _rejection(connection, written)))
         if error is not None:
             raise error
@@ -161,6 +179,7 @@ class Visibility:
             poller = self._poller
         if poller is not None:
             poller.join()
+        self._near.close()
         self._threads.shutdown()
 
     def _read_at_once(
@@ -187,12 +206,28 @@ class Visibility:
         with self._read_model.reading() as connection:
             return query(connection)
 
+    def _told(self, progress: Progress) -> None:
+        self._recent.append((time.monotonic(), progress))
+        with self._changed:
+            passed = [waiter for waiter in self._waiters if progress.has_passed(waiter.wanted)]
+        for waiter in passed:
+            self._tell(waiter, True)
+
+    def _has_passed_just_now(self, wanted: Positions) -> bool:
+        """Return whether the projector said so while the request was on its way here."""
+        since = time.monotonic() - _RECENT_S
+        return any(told >= since and progress.has_passed(wanted) for told, progress in self._recent)
+
     def _poll(self) -> None:
         while True:
             with self._changed:
                 while not self._waiters and not self._is_closed:
                     self._changed.wait()
+                if self._near.is_there:
+                    self._changed.wait_for(lambda: self._is_closed, _POLL_NEAR_S)
                 waiters, is_closed = list(self._waiters), self._is_closed
+            if not waiters and not is_closed:
+                continue
             projected = Projected({}, ()) if is_closed else self._projected()
             now = time.monotonic()
             for waiter in waiters:
@@ -202,7 +237,8 @@ class Visibility:
                     self._tell(waiter, False)
             if is_closed:
                 return
-            time.sleep(_POLL_S)
+            if not self._near.is_there:
+                time.sleep(_POLL_S)
 
     def _projected(self) -> Projected | None:
         try:
@@ -214,6 +250,8 @@ class Visibility:
 
     def _tell(self, waiter: _Waiter, has_passed: bool) -> None:
         with self._changed:
+            if waiter not in self._waiters:
+                return  # told already
             self._waiters.remove(waiter)
         if not waiter.loop.is_closed():
             waiter.loop.call_soon_threadsafe(_resolve, waiter.future, has_passed)

@@ -11,6 +11,7 @@ import structlog
 
 from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import EventLog, LogEntry, Positions
+from mltrail_core.near import Progress
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_projector.batch import (
     BATCH_BYTES,
@@ -42,9 +43,12 @@ class Frontier:
         self.halted: dict[Partition, int] = {}
         """The index after which a partition stopped: the next record can't be projected."""
         self._failures: list[HandlerFailed] = []
+        self._rejected = 0
         self._memory = Memory()
         self.summaries = 0
         """Rows of summaries that the last `advance` wrote."""
+        self.progress = Progress(self.positions, self.positions, False)
+        """What the last `advance` did."""
         self.is_behind = False
         """Whether the last `advance` left records to take: its transaction was as large as they get."""
 
@@ -70,7 +74,8 @@ class Frontier:
             Unavailable: log or database can't be reached; nothing of the last transaction was written.
         """
         batch = self._gather(target)
-        self.summaries = 0
+        before = dict(self.positions)
+        self.summaries, self._rejected = 0, 0
         self.is_behind = any(entries[-1].index < self._limit(name, target) for name, entries in batch.items())
         try:
             self._project(batch)
@@ -78,6 +83,7 @@ class Frontier:
             failures, self._failures = self._failures, []
             for failure in failures:  # only now: moving a position clears the word that it is halted
                 self._announce(failure)
+        self.progress = Progress(before, dict(self.positions), is_clean=not self._rejected)
         return sum(len(entries) for entries in batch.values())
 
     def _gather(self, target: Positions) -> Batch:
@@ -139,6 +145,7 @@ class Frontier:
                 self._project(part)
         else:
             self.summaries += projected.summaries
+            self._rejected += projected.counts["rejected"]
             for partition, entries in batch.items():
                 self.positions[partition] = entries[-1].index
                 self._hashes[partition] = hash_of(entries[-1])

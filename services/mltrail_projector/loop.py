@@ -12,6 +12,7 @@ import structlog
 from mltrail_core.errors import Conflict, MltrailError, Unavailable
 from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import EventLog, Positions
+from mltrail_core.near import NearReaders
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_projector.batch import PositionMoved
 from mltrail_projector.frontier import Frontier
@@ -47,9 +48,10 @@ class Halted(MltrailError):
 class Projector:
     """Projects one log into one read model. Several may run at once: they share the partitions; positions decide."""
 
-    def __init__(self, log: EventLog, read_model: ReadModel) -> None:
+    def __init__(self, log: EventLog, read_model: ReadModel, near: NearReaders | None = None) -> None:
         self._log = log
         self._read_model = read_model
+        self._near = near
         self._generation = 0
         self._frontier: Frontier | None = None
         self._is_outdated = False
@@ -116,6 +118,8 @@ class Projector:
         """
         if self._frontier is None:
             self._frontier = self._start()
+        if self._near is not None:
+            self._near.hurried.clear()  # before the look at the log: who waits for what comes after it, says so anew
         heads = self._log.heads()
         if self._shares is not None and self._shares.renew(heads):
             self._frontier = self._start()  # others projected those partitions: they stand further than was believed
@@ -124,7 +128,10 @@ class Projector:
             if heads[partition] < index:
                 self._frontier.check()
         of_others = {name: self._frontier.positions[name] for name in self._partitions_of_others()}
-        return self._frontier.advance({**heads, **of_others})
+        records = self._frontier.advance({**heads, **of_others})
+        if records and self._near is not None:
+            self._near.tell(self._frontier.progress)
+        return records
 
     def replace_outdated(self) -> None:
         """Rebuild a live generation that another version of mltrail made, or wait while somebody else does."""
@@ -149,7 +156,14 @@ class Projector:
             if not records:
                 self._wait()
             else:
-                stop.wait(self._gathering_s(records))
+                self._gather(self._gathering_s(records), stop)
+
+    def _gather(self, gathering_s: float, stop: threading.Event) -> None:
+        """Let records gather: as long as it takes to write summaries in any case, else while nobody waits for them."""
+        if self._near is None or gathering_s > GATHER_S:
+            stop.wait(gathering_s)
+        else:
+            self._near.hurried.wait(gathering_s)
 
     def _gathering_s(self, records: int) -> float:
         """Return how long to let records gather after a transaction of `records`."""

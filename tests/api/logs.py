@@ -61,6 +61,9 @@ class FaultyLog:
     def wait(self, positions: Positions, *, timeout_s: float) -> bool:
         return self.inner.wait(positions, timeout_s=timeout_s)
 
+    def look_now(self) -> None:
+        self.inner.look_now()
+
     def publish(self, key: str, value: str) -> None:
         self.inner.publish(key, value)
 

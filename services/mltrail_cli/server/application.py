@@ -10,10 +10,11 @@ from mltrail_api.pages.endpoints import router
 from mltrail_api.services import compose
 from mltrail_cli.composition import Ports
 from mltrail_cli.settings import Settings
+from mltrail_core.near import NearProjector
 
 
-def application(ports: Ports, settings: Settings) -> Application:
-    """Return the API and the pages on these ports."""
+def application(ports: Ports, settings: Settings, near: NearProjector | None = None) -> Application:
+    """Return the API and the pages on these ports; `near` is what it has of the server's own projector."""
     services = compose(
         ports.log,
         ports.read_model,
@@ -22,6 +23,7 @@ def application(ports: Ports, settings: Settings) -> Application:
         stages=settings.all_stages,
         webhook_secrets=settings.webhook_secrets_file,
         webhook_targets=settings.webhook_targets,
+        near=near,
     )
     return create_app(services, pages=router, requires_token=settings.require_auth, hosts=_hosts(settings))
 

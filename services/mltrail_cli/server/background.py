@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import structlog
 
 from mltrail_cli.composition import Ports
 from mltrail_cli.settings import Settings
+from mltrail_core.near import NearProjector, NearReaders
 
 _JOIN_S = 10.0
 """How long an end waits for a transaction under way; what it has not committed by then is projected after a start."""
@@ -24,6 +26,7 @@ class Background:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._readers: NearReaders | None = None
 
     def start(self, settings: Settings, ports: Ports) -> None:
         """Start what the role runs beside, or instead of, an API."""
@@ -36,7 +39,24 @@ class Background:
         if settings.role in ("all", "projector"):
             from mltrail_projector.loop import Projector
 
-            self._run("mltrail-projector", Projector(ports.log, ports.read_model).run)
+            self._readers = NearReaders(ports.log.look_now)
+            self._run("mltrail-projector", Projector(ports.log, ports.read_model, self._readers).run)
+
+    def serve(self, channel: socket.socket) -> None:
+        """Let the projector talk with an API at the other end of a pair of sockets; closed when there is none."""
+        if self._readers is None:
+            channel.close()
+        else:
+            self._readers.add(channel)
+
+    def near_projector(self) -> NearProjector:
+        """Return what an API in this process has of the projector here, if there is one."""
+        near = NearProjector()
+        if self._readers is not None:
+            ours, theirs = socket.socketpair()
+            near.reach(ours)
+            self.serve(theirs)
+        return near
 
     def start_jobs(self, settings: Settings) -> None:
         """Start to do jobs, when the role does."""
@@ -67,6 +87,8 @@ class Background:
             thread.join(max(0.0, give_up - time.monotonic()))
             if thread.is_alive():
                 _logger.warning("left behind while it works", action="thread_left", thread=thread.name)
+        if self._readers is not None:
+            self._readers.close()
 
     def _run(self, name: str, work: Callable[[threading.Event], None]) -> None:
         thread = threading.Thread(target=work, args=(self._stop,), name=name, daemon=True)

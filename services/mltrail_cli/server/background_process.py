@@ -1,15 +1,20 @@
 """The projector and the jobs of an embedded server in a process of their own, so that they have an interpreter's lock
-and a core beside the API's: `python -m mltrail_cli.server.background_process`, settings as a line on stdin."""
+and a core beside the API's: `python -m mltrail_cli.server.background_process DESCRIPTOR`, settings as a line on stdin.
+
+The descriptor is an end of the channel on which projector and API talk, see `mltrail_core.near`.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 
 from mltrail_cli.server.child import Child, say_that_it_works
 from mltrail_cli.settings import Settings
+from mltrail_core.near import NearProjector
 
 _END_S = 15.0
 """How long the process may take to end: a transaction under way, or what is left of its loading."""
@@ -25,10 +30,12 @@ class BackgroundProcess:
         self._stop = threading.Event()
         self._child: Child | None = None
         self._watcher: threading.Thread | None = None
+        self.near = NearProjector()
+        """What the API has of the process's projector; another one takes its place when it dies."""
 
     def start(self, settings: Settings) -> None:
         """Start the process; it loads while this one does."""
-        self._child = Child(__name__, settings)
+        self._child = self._started(settings)
         self._watcher = threading.Thread(target=self._watch, args=(settings,), name="mltrail-background", daemon=True)
         self._watcher.start()
 
@@ -50,7 +57,14 @@ class BackgroundProcess:
     def _watch(self, settings: Settings) -> None:
         while not self._stop.wait(_LOOK_S):
             if self._child is not None and self._child.has_to_be_replaced():
-                self._child = Child(__name__, settings)
+                self._child = self._started(settings)
+
+    def _started(self, settings: Settings) -> Child:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            child = Child(__name__, settings, words=[str(theirs.fileno())], keep=[theirs.fileno()])
+        self.near.reach(ours)
+        return child
 
 
 def is_wanted(settings: Settings) -> bool:
@@ -80,6 +94,7 @@ def main() -> None:
     configure_event_lines()
     ports, background = open_ports(settings), Background()
     background.start_projector(settings, ports)
+    background.serve(socket.socket(fileno=int(sys.argv[1])))
     say_that_it_works()
     background.start_jobs(settings)
     sys.stdin.read()

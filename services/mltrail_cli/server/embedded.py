@@ -43,7 +43,7 @@ def embedded_server(settings: Settings) -> Iterator[EmbeddedServer]:
         try:
             ports.log.publish("api_url", address.published_url)
             background.start(settings, ports)
-            app = application(ports, settings)
+            app = application(ports, settings, background.near_projector())
             server = uvicorn.Server(uvicorn_config(app, lambda: app.express))
             thread = threading.Thread(target=server.run, args=([listener],), name="mltrail-api")
             thread.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import structlog
 from rich.console import Console
 
@@ -12,6 +14,7 @@ from mltrail_cli.server.background_process import BackgroundProcess
 from mltrail_cli.server.greeting import greet
 from mltrail_cli.server.listening import Address
 from mltrail_cli.settings import Settings
+from mltrail_core.near import NearProjector
 from mltrail_core.version import mltrail_version
 
 _logger = structlog.get_logger("mltrail.server")
@@ -63,6 +66,14 @@ class Loader:
             background_process_id=process_id,
         )
         return ports
+
+    def near_projector(self) -> NearProjector:
+        """Return what an API in this process has of the server's projector, after `open`."""
+        return self._background.near_projector() if self._process is None else self._process.near
+
+    def serve(self, channel: socket.socket) -> None:
+        """Let the projector of this process talk with an API at the other end of a pair of sockets."""
+        self._background.serve(channel)
 
     def close(self) -> None:
         """End the background's work, then release files and connections."""

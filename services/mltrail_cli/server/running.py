@@ -104,7 +104,8 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
 
         loader = Loader(settings, address, background=background)
         closings.append(loader.close)
-        return application(loader.open(), settings)
+        ports = loader.open()
+        return application(ports, settings, loader.near_projector())
 
     front = Front(load)
     run_uvicorn(front, listener)
@@ -127,7 +128,7 @@ def _serve_in_workers(settings: Settings, listener: socket.socket, stop: threadi
         loader = Loader(settings, address_of(settings, listener))
         closing.callback(loader.close)
         loader.open()
-        workers.watch(stop)
+        workers.watch(stop, loader.serve)
         workers.close()  # first, since their requests wait for the projector
 
 

@@ -1,4 +1,7 @@
-"""One of several API processes: `python -m mltrail_cli.server.worker DESCRIPTOR`, settings as a line on stdin."""
+"""One of several API processes: `python -m mltrail_cli.server.worker LISTENER CHANNEL`, settings as a line on stdin.
+
+Both are descriptors: of the socket on which it answers, and of its end of the channel to the projector.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,14 @@ def main() -> None:
         from mltrail_cli.composition import open_ports
         from mltrail_cli.event_lines import configure_event_lines
         from mltrail_cli.server.application import application
+        from mltrail_core.near import NearProjector
 
         configure_event_lines()
         ports = open_ports(settings)
         closings.append(ports.close)
-        return application(ports, settings)
+        near = NearProjector()
+        near.reach(socket.socket(fileno=int(sys.argv[2])))
+        return application(ports, settings, near)
 
     front = Front(load)
     with socket.socket(fileno=int(sys.argv[1])) as listener:

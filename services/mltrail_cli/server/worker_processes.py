@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from mltrail_cli.server.child import Child
 from mltrail_cli.settings import Settings
@@ -21,14 +22,18 @@ class WorkerProcesses:
         self._settings = settings
         self._listener = listener
         self._workers: list[Child] = []
+        self._channels: list[socket.socket] = []
+        """Ends of the channels on which workers talk with the projector, until somebody serves them."""
 
     def start(self) -> None:
         """Start them all; returns before they answer."""
         self._workers = [self._started() for _ in range(self._settings.workers)]
 
-    def watch(self, stop: threading.Event) -> None:
-        """Replace workers that die, until `stop` is set."""
+    def watch(self, stop: threading.Event, serve: Callable[[socket.socket], None]) -> None:
+        """Replace workers that die, until `stop` is set; `serve` is given the projector's ends of their channels."""
         while not stop.wait(_LOOK_S):
+            while self._channels:
+                serve(self._channels.pop())
             for number, worker in enumerate(self._workers):
                 if worker.has_to_be_replaced():
                     self._workers[number] = self._started()
@@ -40,7 +45,12 @@ class WorkerProcesses:
         give_up = time.monotonic() + _END_S
         for worker in self._workers:
             worker.wait_or_kill(give_up - time.monotonic())
+        while self._channels:
+            self._channels.pop().close()
 
     def _started(self) -> Child:
-        descriptor = self._listener.fileno()
-        return Child("mltrail_cli.server.worker", self._settings, words=[str(descriptor)], keep=[descriptor])
+        ours, theirs = socket.socketpair()
+        self._channels.append(ours)
+        with theirs:
+            kept = [self._listener.fileno(), theirs.fileno()]
+            return Child("mltrail_cli.server.worker", self._settings, words=[str(number) for number in kept], keep=kept)

@@ -105,6 +105,9 @@ class EventLog(Protocol):
             Unavailable: the log can't be reached.
         """
 
+    def look_now(self) -> None:
+        """Make every `wait` under way in this process look at once: somebody knows of an append by another process."""
+
     def publish(self, key: str, value: str) -> None:
         """Keep a word for others who open the log (such as the address of the API); not part of the log's truth."""
 
