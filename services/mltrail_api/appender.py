@@ -22,7 +22,7 @@ from mltrail_core.errors import MltrailError, OutcomeUnknown, Unavailable
 from mltrail_core.events import Event
 from mltrail_core.ids import Partition, ProducerId, new_producer_id
 from mltrail_core.log import Appended, EventLog, NewRecord
-from mltrail_core.record import Actor, FrozenRecord, Record, freeze_record
+from mltrail_core.record import Actor, FrozenRecord, Record, SinglePoint, freeze_point, freeze_record
 
 _logger = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class _Pending:
     """One request's record on its way; `frozen` is None until the appender's thread gives it a sequence."""
 
     partition: Partition
-    events: Sequence[Event]
+    events: Sequence[Event] | SinglePoint
     actor: Actor | None
     frozen: FrozenRecord | None
     producer: ProducerId
@@ -142,7 +142,7 @@ class Appender:
             written.append(outcome)
         return written
 
-    def submit(self, partition: Partition, events: Sequence[Event], actor: Actor, done: Done) -> None:
+    def submit(self, partition: Partition, events: Sequence[Event] | SinglePoint, actor: Actor, done: Done) -> None:
         """Append as `append` does, and tell `done` in the running event loop what came of it: `Written`, or the error.
 
         Raises:
@@ -199,9 +199,8 @@ class Appender:
         """Give the record its sequence and bytes, and return how many; a request that can't be frozen is told so."""
         if pending.actor is not None and not (pending.is_gone is not None and pending.is_gone()):
             sequence = self._sequences[pending.partition] + 1
-            record = Record(pending.partition, pending.producer, sequence, pending.actor, tuple(pending.events))
             try:
-                pending.frozen, pending.sequence = freeze_record(record), sequence
+                pending.frozen, pending.sequence = _frozen(pending, sequence, pending.actor), sequence
             except MltrailError as error:
                 _answer([pending], error)
                 return 0
@@ -243,6 +242,13 @@ class Appender:
             first = done.index
         self._alone[done.partition] = (first, done.index)
         return first
+
+
+def _frozen(pending: _Pending, sequence: int, actor: Actor) -> FrozenRecord:
+    events = pending.events
+    if isinstance(events, SinglePoint):
+        return freeze_point(pending.partition, pending.producer, sequence, actor, events)
+    return freeze_record(Record(pending.partition, pending.producer, sequence, actor, tuple(events)))
 
 
 def _answer(group: list[_Pending], outcome: list[Written] | MltrailError) -> None:

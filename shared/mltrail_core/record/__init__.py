@@ -21,6 +21,7 @@ from mltrail_core.record.codec import (
     identity_hash,
     leaf_hash,
 )
+from mltrail_core.record.one_point import SinglePoint, freeze_point
 
 __all__ = [
     "FORMAT_VERSION",
@@ -30,9 +31,11 @@ __all__ = [
     "Attestation",
     "FrozenRecord",
     "Record",
+    "SinglePoint",
     "attest",
     "decode_record",
     "decode_with_identity",
+    "freeze_point",
     "freeze_record",
     "identity_hash",
     "leaf_hash",

@@ -124,7 +124,7 @@ def freeze_record(record: Record, *, salts: Iterator[bytes] | None = None) -> Fr
         Invalid: the record is larger than `MAX_RECORD_BYTES` (send its events in several), holds a lone surrogate, a
             NUL or an integer beyond 64 bits, or names a partition, sequence or producer that no reader would take.
     """
-    _check_header(record.partition, record.producer, record.sequence)
+    check_header(record.partition, record.producer, record.sequence)
     detach = _Detacher(salts)
     header = [record.workspace, record.partition, record.producer, record.sequence]
     try:
@@ -133,7 +133,7 @@ def freeze_record(record: Record, *, salts: Iterator[bytes] | None = None) -> Fr
         body = msgpack.packb([*header, actor, record.actor.known, events])
         if len(events) > MAX_ITEMS or len(detach.detached) > MAX_ITEMS:
             raise Invalid(f"a record of {len(events):,} events holds more than {MAX_ITEMS:,} items; send fewer in each")
-        return _frame(body, msgpack.packb(detach.detached), record.attestation)
+        return frame(body, msgpack.packb(detach.detached), record.attestation)
     except (UnicodeEncodeError, OverflowError) as error:
         raise Invalid(f"a value of the record can't be written: {error}") from error
 
@@ -160,7 +160,7 @@ def decode_with_identity(frozen: bytes) -> tuple[Record, bytes]:
     workspace, partition, producer, sequence, actor, known, events = header
     if not isinstance(workspace, str) or not isinstance(events, list):
         raise Invalid("the record's workspace is not a text, or its events are not a list")
-    _check_header(partition, producer, sequence)
+    check_header(partition, producer, sequence)
     if known not in ("claimed", "verified"):
         raise Invalid(f"the record's actor is known as {known!r}; expected 'claimed' or 'verified'")
     texts = _unpack(detached)
@@ -184,7 +184,7 @@ def decode_with_identity(frozen: bytes) -> tuple[Record, bytes]:
 def attest(frozen: FrozenRecord, attestation: Attestation) -> FrozenRecord:
     """Return the same record with a server's word on who sent it; its identity stays."""
     body, detached, _ = _unframe(frozen)
-    return _frame(body, detached, attestation)
+    return frame(body, detached, attestation)
 
 
 def identity_hash(frozen: bytes) -> bytes:
@@ -202,7 +202,12 @@ def _packable(attestation: Attestation | None) -> list[str] | None:
     return None if attestation is None else [attestation.how, attestation.reference]
 
 
-def _check_header(partition: object, producer: object, sequence: object) -> None:
+def check_header(partition: object, producer: object, sequence: object) -> None:
+    """Do nothing when a record may have these.
+
+    Raises:
+        Invalid: no reader would take them.
+    """
     if not isinstance(partition, str) or partition not in _PARTITIONS:
         raise Invalid(f"the record names partition {partition!r}; there are 00 to 15 and control")
     if not isinstance(producer, str) or not 1 <= len(producer) <= _MAX_PRODUCER_CHARACTERS:
@@ -212,7 +217,12 @@ def _check_header(partition: object, producer: object, sequence: object) -> None
         raise Invalid(f"the record's sequence is {sequence!r}; sequences count from 1")
 
 
-def _frame(body: bytes, detached: bytes, attestation: Attestation | None) -> FrozenRecord:
+def frame(body: bytes, detached: bytes, attestation: Attestation | None) -> FrozenRecord:
+    """Return the whole record's bytes, from those of its parts.
+
+    Raises:
+        Invalid: it is too large.
+    """
     frozen = _MAGIC + bytes([FORMAT_VERSION]) + msgpack.packb([body, detached, _packable(attestation)])
     if len(frozen) > MAX_RECORD_BYTES:
         raise Invalid(

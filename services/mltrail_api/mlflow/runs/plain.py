@@ -20,11 +20,12 @@ from mltrail_api.mlflow.limits import (
 )
 from mltrail_core.clock import now_us
 from mltrail_core.events import Event, MetricsLogged, TagSet
-from mltrail_core.metric_block import MetricBlock, MetricPoint, event_of_points
+from mltrail_core.metric_block import MetricBlock
+from mltrail_core.record import SinglePoint
 from mltrail_core.rules import key_fault
 
 Fields = Mapping[str, object]
-Plain = tuple[str, Sequence[Event]]
+Plain = tuple[str, Sequence[Event] | SinglePoint]
 """A run's id and what is logged to it."""
 
 _NUMBER: Final = frozenset({float, int})
@@ -51,7 +52,7 @@ def plain_metric(fields: Fields) -> Plain | None:
         value = float(value)
     if type(value) is not float or step not in _INT64 or not 0 <= time_ms <= MAX_TIMESTAMP_MS or not _is_good(key):
         return None
-    return run_id, (event_of_points(run_id, now_us(), (MetricPoint(key, value, step, time_ms * 1000),)),)
+    return run_id, SinglePoint(run_id, now_us(), key, value, step, time_ms * 1000)
 
 
 def plain_batch(fields: Fields) -> Plain | None:
