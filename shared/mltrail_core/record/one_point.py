@@ -1,7 +1,7 @@
 """The commonest record, written straight to bytes: one point of one metric, as each call of `log_metric` sends it.
 
-What comes out is byte for byte what `freeze_record` makes of the record, in a third of the time. The format has its home
-in `codec`; a test holds the two together.
+What comes out is byte for byte what `freeze_record` makes of the record, in a third of the time. The format is at home in
+`codec`; a test holds the two together.
 """
 
 from __future__ import annotations
