@@ -1,6 +1,6 @@
 """The commonest record, written straight to bytes: one point of one metric, as each call of `log_metric` sends it.
 
-What comes out is byte for byte what `freeze_record` makes of the record, in a third of the time. The format is at home in
+What comes out is byte for byte what `freeze_record` makes of the record, in a third of the time. The format's home is
 `codec`; a test holds the two together.
 """
 
