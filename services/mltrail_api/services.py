@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mltrail_api.appender import Appender
-from mltrail_api.begun import Begun
+from mltrail_api.begun import Begun, Found
 from mltrail_api.identity.verifier import TokenVerifier
 from mltrail_api.mlflow.runs.own_runs import OwnRuns
 from mltrail_api.mlflow.runs.states import RunStates
@@ -37,6 +37,7 @@ class Services:
     visibility: Visibility
     run_states: RunStates
     begun_experiments: Begun[ExperimentView]
+    active_experiments: Found[ExperimentView]
     tokens: TokenVerifier
     exports: Exports
     version: str
@@ -76,6 +77,7 @@ def compose(
         visibility=visibility,
         run_states=RunStates(visibility),
         begun_experiments=Begun(),
+        active_experiments=Found(),
         tokens=TokenVerifier(log, read_model, visibility),
         exports=Exports(read_model, visibility),
         version=mltrail_version(),

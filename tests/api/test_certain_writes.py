@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from mltrail_api.appender import Appender, Written
+from mltrail_api.begun import Found
 from mltrail_api.mlflow.runs.own_runs import MAX_CHARACTERS, OwnRuns
 from mltrail_core.events import ParamLogged, RunCreated
 from mltrail_core.ids import new_producer_id, new_run_id, partition_of
@@ -151,6 +152,16 @@ def test_records_of_others_end_the_row_of_a_workers_own(alone: RunningApi) -> No
     assert second.alone_since == first.alone_since == first.appended.index
     assert third.alone_since == third.appended.index
     assert fourth.alone_since == fourth.appended.index
+
+
+def test_what_was_found_before_a_change_of_this_worker_is_not_remembered_after_it() -> None:
+    found = Found[str]()
+    noted = found.changes
+    found.remember("7", "active", noted)
+    assert found.get("7") == "active"
+    found.forget_all()  # the experiment is deleted while a query that found it active is on its way back
+    found.remember("7", "active", noted)
+    assert found.get("7") is None
 
 
 def _written(run_id: str, index: int, *, alone_since: int = 1, may_be_twice: bool = False) -> Written:

@@ -10,7 +10,7 @@ from mltrail_core.errors import Invalid
 
 
 async def active_experiment(services: Services, experiment_id: str) -> ExperimentView:
-    """Return an experiment, by its own id or an alias, that may be written to.
+    """Return an experiment, by its own id or an alias, that may be written to, as it was at most `FOUND_S` ago.
 
     Raises:
         NotFound: there is none, also after waiting once for what the log holds.
@@ -18,9 +18,14 @@ async def active_experiment(services: Services, experiment_id: str) -> Experimen
         Invalid: it is deleted, or the id is no integer.
     """
     refuse_experiment_id(experiment_id)
+    found = services.active_experiments.get(experiment_id)
+    if found is not None:
+        return found
+    changes = services.active_experiments.changes
     for freshness in (EVENTUAL, CONTROL_ONLY):
         seen = await services.visibility.read(lambda connection: experiment_by_id(connection, experiment_id), freshness)
         if seen.value is not None and not seen.value.is_deleted:
+            services.active_experiments.remember(experiment_id, seen.value, changes)
             return seen.value
     if seen.value is None:
         begun = services.begun_experiments.get(experiment_id) if seen.is_behind else None

@@ -97,7 +97,7 @@ async def delete(services: Services, request: ExperimentById, caller: Caller) ->
         headers = await _decide(services, [ExperimentDeleted(now_us(), found.experiment_id)], caller)
     except Invalid as error:  # another request deleted it since it was read
         raise NotFound(f"No Experiment with id={request.experiment_id} exists (it is deleted)") from error
-    services.run_states.forget_all()
+    _forget_what_was_active(services)
     return Answer(headers=headers)
 
 
@@ -107,7 +107,7 @@ async def restore(services: Services, request: ExperimentById, caller: Caller) -
     if not found.is_deleted:
         raise NotFound(f"No Experiment with id={request.experiment_id} is deleted")
     headers = await _decide(services, [ExperimentRestored(now_us(), found.experiment_id)], caller)
-    services.run_states.forget_all()
+    _forget_what_was_active(services)
     return Answer(headers=headers)
 
 
@@ -126,6 +126,11 @@ async def delete_tag(services: Services, request: DeleteExperimentTag, caller: C
         return Answer(headers=await _decide(services, [deleted], caller))
     except NotFound as error:
         raise NotFound(f"No tag with name: {request.key} in experiment with id {experiment_id}") from error
+
+
+def _forget_what_was_active(services: Services) -> None:
+    services.run_states.forget_all()
+    services.active_experiments.forget_all()
 
 
 async def _decide(services: Services, events: Sequence[Event], caller: Caller) -> dict[str, str]:
