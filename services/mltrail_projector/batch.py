@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, null, update
 
 from mltrail_core.errors import Invalid
-from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, RunStatusChanged, TagSet
+from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, RunStatusChanged
 from mltrail_core.ids import Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
@@ -134,7 +134,8 @@ def _move_positions(connection: Connection, batch: Batch) -> None:
         }
         for partition in sorted(batch)  # one order for all, so that two projectors never wait for each other
     ]
-    moved = connection.execute(_MOVE, moves)
+    # One record alone is what somebody waits for, and one statement is cheaper than many of one.
+    moved = connection.execute(_MOVE, moves if len(moves) > 1 else moves[0])
     if moved.rowcount != len(moves):
         where = ", ".join(f"{move['of_partition']} at {move['old_index']}" for move in moves)
         raise PositionMoved(f"not every partition stands where it was believed to: {where}")
@@ -163,10 +164,9 @@ def hash_of(entry: LogEntry) -> bytes:
 
 
 def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:
-    """Read in few queries what the batch's frequent events will look at."""
+    """Read in few queries what the batch's frequent events will look at. A tag is set whatever it was."""
     runs: set[Key] = set()
     params: set[Key] = set()
-    tags: set[Key] = set()
     model_params: set[Key] = set()
     producers: set[Key] = set()
     lost: set[Key] = set()
@@ -183,15 +183,12 @@ def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:
                 runs.add((run_id,))
             if isinstance(event, ParamLogged):
                 params.add((event.run_id, event.key))
-            elif isinstance(event, TagSet):
-                tags.add((event.run_id, event.key))
             elif isinstance(event, LoggedModelParamLogged):
                 model_params.add((event.model_id, event.key))
             elif isinstance(event, RunStatusChanged):
                 lost.add((event.run_id,))
     rows.prefetch(tables.runs, runs)
     rows.prefetch(tables.params, params)
-    rows.prefetch(tables.tags, tags)
     rows.prefetch(tables.logged_model_params, model_params)
     rows.prefetch(tables.producers, producers)
     rows.prefetch(tables.lost_runs, lost)
