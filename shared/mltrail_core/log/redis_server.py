@@ -32,6 +32,8 @@ _READ_RETRIES = 2
 _MAX_CONNECTIONS = 10_000
 """More threads than a process has: a pool that runs dry would refuse an append for no reason."""
 
+_LARGE_BYTES = 32 << 10
+
 Command = tuple[str | int | bytes, ...]
 Reply = object
 """What RESP 2 gives: bytes, int, None, a list of replies, or a ResponseError."""
@@ -69,7 +71,7 @@ def exchange(connection: Connection, commands: Sequence[Command]) -> list[Reply]
     Raises:
         RedisError: the connection broke; what was sent may or may not have been done.
     """
-    connection.send_packed_command(connection.pack_commands(commands))
+    connection.send_packed_command(_packed(connection, commands))
     replies: list[Reply] = []
     for _ in commands:
         try:
@@ -77,6 +79,28 @@ def exchange(connection: Connection, commands: Sequence[Command]) -> list[Reply]
         except ResponseError as error:
             replies.append(error)
     return replies
+
+
+def _packed(connection: Connection, commands: Sequence[Command]) -> list[bytes]:
+    """Return what to send, piece by piece; large records among it are not copied.
+
+    redis-py copies each of them three times, and fresh memory for megabytes costs the kernel more than sending them.
+    """
+    if not any(isinstance(word, bytes) and len(word) >= _LARGE_BYTES for command in commands for word in command):
+        return connection.pack_commands(commands)
+    pieces: list[bytes] = []
+    small: list[bytes] = []
+    for command in commands:
+        small.append(b"*%d\r\n" % len(command))
+        for word in command:
+            data = word if isinstance(word, bytes) else str(word).encode()
+            small.append(b"$%d\r\n" % len(data))
+            if len(data) >= _LARGE_BYTES:
+                pieces += (b"".join(small), data)
+                small = [b"\r\n"]
+            else:
+                small += (data, b"\r\n")
+    return [*pieces, b"".join(small)]
 
 
 class RedisServer:
