@@ -118,6 +118,8 @@ def test_keras_itself(folder: Path, projected: ProjectedLog, monkeypatch: pytest
 
 
 class HuggingFaceArguments:
+    run_name = "large, again"
+
     def to_sanitized_dict(self) -> dict[str, object]:
         return {"learning_rate": 5e-5, "output_dir": "out", "hub_token": "<HUB_TOKEN>"}
 
@@ -155,6 +157,7 @@ def test_a_hugging_face_training_and_an_evaluation_after_it(
         _train_with(lambda event, **kwargs: getattr(callback, event)(args, state, None, model=model, **kwargs))
     run_id = callback.run.id
     assert projected.run(run_id)["status"] == "FINISHED"
+    assert projected.run(run_id)["name"] == "large, again"
     assert projected.params(run_id)["learning_rate"] == "5e-05"
     assert projected.params(run_id)["model/hidden_size"] == "8"
     assert projected.values(run_id, "loss") == [0.5]
@@ -220,7 +223,7 @@ def test_a_failed_training_fails_a_run_of_its_own_and_no_other(folder: Path, pro
 
 def test_a_spawned_process_goes_on_with_the_run(folder: Path, projected: ProjectedLog) -> None:
     mltrail.init(folder)
-    first = TrainingRun(None, experiment="ddp", name=None)
+    first = TrainingRun(None, experiment="ddp", name="large")
     first.log_metrics({"loss": 1.0}, 0)
     spawned: TrainingRun = pickle.loads(pickle.dumps(first))
     spawned.log_metrics({"loss": 0.5}, 1)

@@ -28,20 +28,26 @@ class TrainingRun:
     def __getstate__(self) -> dict[str, object]:
         """Return what a spawned process needs to go on with the same run; the run itself stays here."""
         run_id = self._run_id if self._run is None else self._run.id
-        return vars(self) | {"_given": None, "_run": None, "_run_id": run_id}
+        name = self._name if run_id is None else None  # the run has it already
+        return vars(self) | {"_given": None, "_run": None, "_run_id": run_id, "_name": name}
 
     @property
     def run(self) -> Run | None:
         """The run; None before `begin`."""
         return self._run
 
-    def begin(self) -> Run:
-        """Return the run, and start one when there is none; called again after `end`, it is another one."""
+    def begin(self, name: str | None = None) -> Run:
+        """Return the run, and start one when there is none; called again after `end`, it is another one.
+
+        `name` is the framework's for the run, if nobody has given one.
+        """
         if self._run is not None and not self._run.is_ended:
             return self._run
         active = self._given or (active_run() if self._run_id is None else None)
         self._is_own = active is None
-        self._run = active or start_run(self._experiment, self._name, self._run_id, resume=self._run_id is not None)
+        if active is None and self._run_id is None:
+            active = start_run(self._experiment, self._name or name)
+        self._run = active or start_run(self._experiment, self._name, self._run_id, resume=True)
         return self._run
 
     def log_metrics(self, metrics: Mapping[str, object], step: int, prefix: str = "") -> None:

@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 
 from mltrail._run import Run
 from mltrail.integrations._training_run import TrainingRun
+from mltrail_core.rules import MAX_TAG_CHARACTERS
 
 
 class _Arguments(Protocol):
@@ -31,7 +32,7 @@ class MltrailCallback(TrainerCallback):
         run: the run to log to; None takes the active one, else starts one, which ends with the training. What is
             evaluated afterwards is logged to it all the same.
         experiment: of a run that is started here.
-        name: of a run that is started here.
+        name: of a run that is started here; None takes the `run_name` of the training's arguments.
     """
 
     def __init__(self, run: Run | None = None, *, experiment: str | None = None, name: str | None = None) -> None:
@@ -48,7 +49,8 @@ class MltrailCallback(TrainerCallback):
         """Start a run if there is none, and log the params."""
         if not state.is_world_process_zero:
             return
-        self._target.begin()
+        run_name = getattr(args, "run_name", None)
+        self._target.begin(str(run_name)[:MAX_TAG_CHARACTERS] if run_name else None)
         self._target.log_params(args.to_sanitized_dict())
         to_dict = getattr(getattr(model, "config", None), "to_dict", None)
         if to_dict is not None:
