@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 _WHERE = "Where the data is"
+_URL = re.compile(r"[a-z][a-z+]+:/")
+
+
+def _folder(given: Path | None) -> Path | None:
+    """Return the folder; a URL would otherwise become an empty folder of that name, in which nothing is found."""
+    if given is not None and _URL.match(str(given)):
+        raise typer.BadParameter(
+            f"{str(given)!r} is no folder; a URL goes to --log-url, --store-url or --artifacts-url"
+        )
+    return given
+
 
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="DIR", help="Data folder; ./mltrail-data by default [MLTRAIL_DATA]", rich_help_panel=_WHERE
+        "--data",
+        metavar="DIR",
+        help="Data folder; ./mltrail-data by default [MLTRAIL_DATA]",
+        rich_help_panel=_WHERE,
+        callback=_folder,
     ),
 ]
 LogUrl = Annotated[

@@ -96,7 +96,7 @@ class Heartbeats:
         try:
             response = self._client.post("/api/v1/heartbeats", json=body)
         except httpx.HTTPError as error:
-            raise Unavailable(f"{shown} can't be reached: {error!r}") from error
+            raise Unavailable(f"{shown} can't be reached: {str(error) or type(error).__name__}") from error
         if response.status_code in (400, 401, 403, 404):
             raise Invalid(f"{shown} answered {response.status_code}: {response.text[:300]}")
         if response.status_code != 200:

@@ -33,6 +33,8 @@ MAX_SPOOL_BYTES = 10 << 30
 
 _RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}/?")
+
 _TOKEN = re.compile(r"[!-~]+")
 """What a header may carry: ASCII without spaces and control characters."""
 
@@ -150,10 +152,12 @@ def parse_destination(uri: str) -> Destination:
     """Return what a tracking URI names.
 
     Raises:
-        ValueError: it has a scheme that mltrail does not know, or no host.
+        ValueError: it has a scheme that mltrail does not know, or no host; or a host and port and no scheme.
     """
     scheme, separator, _ = uri.partition("://")
     if not separator:
+        if _HOST_AND_PORT.fullmatch(uri):
+            raise ValueError(f"{uri!r} has no scheme; a server is http://{uri}, a folder of that name ./{uri}")
         return Destination("folder", str(Path(uri).expanduser().absolute()))
     parts = urlsplit(uri)
     if scheme in ("http", "https") and parts.netloc:

@@ -105,6 +105,12 @@ def test_errors_are_told_to_people_and_to_machines(trained: TrainedFolder) -> No
     assert ambiguous.json()["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
+def test_a_url_is_no_data_folder() -> None:
+    ended = mltrail("runs", "list", "--data", "http://127.0.0.1:5000")
+    assert ended.status == 2
+    assert "is no folder" in ended.err
+
+
 def test_artifacts_are_listed_downloaded_and_verified(trained: TrainedFolder, tmp_path: Path) -> None:
     listed = mltrail("artifacts", "list", trained.first, "--data", trained.data, "--json").json()["artifacts"]
     assert isinstance(listed, list)

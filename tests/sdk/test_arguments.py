@@ -83,6 +83,8 @@ def test_wrong_params_tags_and_names_raise_at_the_call(folder: Path) -> None:
             run.end("DONE")
     with pytest.raises(ValueError, match="expected http://"):
         mltrail.init("ftp://host")
+    with pytest.raises(ValueError, match=r"a server is http://localhost:5000, a folder of that name \./localhost:5000"):
+        mltrail.init("localhost:5000")
 
 
 def test_log_series_takes_any_sequence_and_splits_it_into_records(folder: Path, projected: ProjectedLog) -> None:

@@ -82,13 +82,13 @@ class HttpReader:
         try:
             return self._answer(client.get(path, params=dict(query)))
         except httpx.HTTPError as error:
-            raise Unavailable(f"{self._url} can't be reached: {error!r}") from error
+            raise Unavailable(f"{self._url} can't be reached: {str(error) or type(error).__name__}") from error
 
     def _post(self, client: httpx.Client, path: str, body: Mapping[str, object]) -> Mapping[str, object]:
         try:
             return self._answer(client.post(path, json=body))
         except httpx.HTTPError as error:
-            raise Unavailable(f"{self._url} can't be reached: {error!r}") from error
+            raise Unavailable(f"{self._url} can't be reached: {str(error) or type(error).__name__}") from error
 
     def _answer(self, response: httpx.Response) -> Mapping[str, object]:
         try:
