@@ -150,6 +150,11 @@ class NearReaders:
         self._unsent: dict[socket.socket, bytes] = {}
         self._threads: list[threading.Thread] = []
 
+    @property
+    def is_anybody_there(self) -> bool:
+        """Whether an API would say that somebody waits."""
+        return bool(self._unsent)
+
     def add(self, channel: socket.socket) -> None:
         """Serve one more API; its channel is closed here when it has ended."""
         thread = threading.Thread(target=self._listen, args=(channel,), name="mltrail-near", daemon=True)
