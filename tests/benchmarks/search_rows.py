@@ -65,6 +65,8 @@ _SHAPES = (
         order_by=("params.param_001 DESC",),
         sorts_by=lambda number: -(number % 3) * 1e9 - number,
     ),
+    _Shape("by end, first", order_by=("attributes.end_time ASC",), sorts_by=lambda number: number),
+    _Shape("by status", order_by=("attributes.status ASC",)),
     _Shape("a param of 2 %", "params.param_048 = 'value 7'", matches=_param(48, 7)),
     _Shape("a metric of 1 ‰", "metrics.metric_0005 < 0.001", matches=_metric(5, 0.001)),
     _Shape(
@@ -83,6 +85,11 @@ _SHAPES = (
         "two metrics that agree in 1 %",
         "metrics.metric_0006 < 0.1 AND metrics.metric_0007 < 0.1",
         matches=lambda number: metric_of_run(number, 6) < 0.1 and metric_of_run(number, 7) < 0.1,
+    ),
+    _Shape(
+        "three metrics that agree in 1 %",
+        "metrics.metric_0006 < 0.22 AND metrics.metric_0009 < 0.22 AND metrics.metric_0011 < 0.22",
+        matches=lambda number: all(metric_of_run(number, key) < 0.22 for key in (6, 9, 11)),
     ),
     _Shape("nothing", "params.param_003 = 'value 1' AND tags.tag_0 = 'no such text'", matches=lambda number: False),
 )

@@ -58,6 +58,8 @@ class Effort:
 _JOINED_SIZES = 4
 """A condition that at most so many times as many runs fulfil as the rarest is joined with it; one that more fulfil is
 asked for each run that is left: looking a row up costs as much as walking past so many."""
+_LOOKUP_ROWS = 8
+"""Walking past a run, whose conditions are looked up, costs as much as so many candidates read from an index."""
 _MAX_COUNTED, _MAX_JOINED = 100, 10
 """Conditions: SQLite joins 500 sets at most."""
 
@@ -88,9 +90,10 @@ class Where:
         return replace(self, conditions=(*self.conditions, condition), uncounted=(condition,))
 
     @property
-    def fewest(self) -> float:
-        """How many runs may fulfil the rarest condition, as far as is known."""
-        return self.rare[0][0] if self.rare else math.inf
+    def set_sizes(self) -> float:
+        """How many candidates `sets` have together, as far as is known."""
+        counts = [count for count, condition in self.rare if _is_among(condition, self.sets())]
+        return sum(counts) if counts else math.inf
 
     def without_counts(self) -> Where:
         """Return the same runs, of whose conditions none is known to be rare; but the rarest are asked first."""
@@ -160,7 +163,7 @@ def page_of(
     except _WalkedTooFar as walk:
         likely_rows = walk.likely_rows
         counted = _counted(connection, where, effort.counted_runs)
-    if likely_rows <= min(effort.walked_rows, counted.fewest):
+    if likely_rows <= min(effort.walked_rows, counted.set_sizes / _LOOKUP_ROWS):
         try:
             walk_on = _Walk(connection, effort.rare_runs, effort.walked_rows)
             return walk_on.page(counted.without_counts(), terms, after, limit)

@@ -50,9 +50,8 @@ def _runs(chance: random.Random, count: int) -> list[_Run]:
     made = []
     for number in range(count):
         started_us, has_metric, is_nan = chance.randrange(6) * 1000, chance.random() < 0.8, chance.random() < 0.2
-        numbers = (
-            sorted((chance.randrange(5) / 4, chance.randrange(5) / 4)) if has_metric and not is_nan else (None,) * 2
-        )
+        least, greatest = sorted((chance.randrange(5) / 4, chance.randrange(5) / 4))
+        has_number = has_metric and not is_nan
         made.append(
             _Run(
                 f"{number:032x}",
@@ -61,7 +60,8 @@ def _runs(chance: random.Random, count: int) -> list[_Run]:
                 chance.choice(("a", "b", _LONG, _LONG + "b", _LONG + "a")),
                 chance.choice(("RUNNING", "FINISHED", "FAILED", "KILLED", "LOST")),
                 chance.choice((None, "1", "2", "2")),
-                *numbers,
+                least if has_number else None,
+                greatest if has_number else None,
                 has_metric,
             )
         )
