@@ -26,7 +26,7 @@ def memory_bytes(groups: Iterable[int]) -> int:
 
 def peak_resident_bytes(group: int) -> list[int]:
     """Return the most memory (RSS) that each process of the group has had so far, the oldest process first."""
-    peaks = []
+    peaks: list[int] = []
     for process_id, _ in sorted(_members(group)):
         status = Path(f"/proc/{process_id}/status").read_text()
         peaks.extend(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
