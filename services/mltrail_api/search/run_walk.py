@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Select, and_, func, intersect, select
+from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Select, func, intersect, select
 
 from mltrail_api.search.expression import OrderTerm
 from mltrail_api.search.order_index import OrderIndex, order_index
-from mltrail_api.search.placement import PLACED_RUNS, Placement, placed
+from mltrail_api.search.placement import PLACED_RUNS, placed
 from mltrail_api.search.run_conditions import RunCondition, has_status
 from mltrail_api.search.run_order import (
     HAS_VALUE,
@@ -32,6 +32,7 @@ from mltrail_api.search.run_order import (
     is_after,
     sorted_source,
 )
+from mltrail_api.search.run_where import Where
 from mltrail_core.readmodel.tables import runs
 from mltrail_core.rules import RUN_STATUSES
 
@@ -55,87 +56,10 @@ class Effort:
     walked_rows: int = 10_000
 
 
-_JOINED_SIZES = 4
-"""A condition that at most so many times as many runs fulfil as the rarest is joined with it; one that more fulfil is
-asked for each run that is left: looking a row up costs as much as walking past so many."""
 _LOOKUP_ROWS = 8
 """Walking past a run, whose conditions are looked up, costs as much as so many candidates read from an index."""
-_MAX_COUNTED, _MAX_JOINED = 100, 10
-"""Conditions: SQLite joins 500 sets at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Which runs are searched.
-
-    Attributes:
-        placement: in which experiments.
-        conditions: what the runs have to fulfil; the first is about their lifecycle, which most of them do.
-        uncounted: those of them of which it is not known how many runs may fulfil them.
-        rare: those of them that few may fulfil, with their number, the rarest first.
-    """
-
-    placement: Placement
-    conditions: tuple[RunCondition, ...]
-    uncounted: tuple[RunCondition, ...]
-    rare: tuple[tuple[int, RunCondition], ...] = ()
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether there is more to fulfil than a lifecycle."""
-        return len(self.conditions) > 1
-
-    def under(self, condition: RunCondition) -> Where:
-        """Return those of the runs that fulfil one more condition."""
-        return replace(self, conditions=(*self.conditions, condition), uncounted=(condition,))
-
-    @property
-    def set_sizes(self) -> float:
-        """How many candidates `sets` have together, as far as is known."""
-        counts = [count for count, condition in self.rare if _is_among(condition, self.sets())]
-        return sum(counts) if counts else math.inf
-
-    def without_counts(self) -> Where:
-        """Return the same runs, of whose conditions none is known to be rare; but the rarest are asked first."""
-        return replace(self, conditions=tuple(self._rare_first()), uncounted=(), rare=())
-
-    def _rare_first(self) -> list[RunCondition]:
-        first = [condition for _, condition in self.rare]
-        return [*first, *(condition for condition in self.conditions if not _is_among(condition, first))]
-
-    def holds(self) -> ColumnElement[bool]:
-        """Return all conditions as one, the rare ones first."""
-        return and_(*self.ordered())
-
-    def ordered(
-        self, found: Sequence[RunCondition] = (), run_id: ColumnElement[str] | None = None
-    ) -> list[ColumnElement[bool]]:
-        """Return all conditions, the rare ones first, but for those by which the runs are found anyway.
-
-        Args:
-            run_id: of the runs found; what can be told of it alone is, before the run itself is looked up.
-        """
-        asked = [each for each in self._rare_first() if not (each.is_exact and _is_among(each, found))]
-        told = [None if run_id is None else condition.holds_for(run_id) for condition in asked]
-        return [
-            *(condition for condition in told if condition is not None),
-            self.placement.holds,
-            *(condition.holds for condition, is_told in zip(asked, told, strict=True) if is_told is None),
-        ]
-
-    def sets(self) -> list[RunCondition]:
-        """Return the conditions whose candidates are best looked up together, as sets of ids.
-
-        Those of the rarest and of what is about as rare; where none is rare, of all that an index tells exactly.
-        """
-        if self.rare:
-            most = _JOINED_SIZES * self.rare[0][0]
-            return [condition for count, condition in self.rare if count <= most][:_MAX_JOINED]
-        return [each for each in self.conditions if each.candidates is not None and each.is_exact][:_MAX_JOINED]
-
-
-def _is_among(condition: RunCondition, others: Sequence[RunCondition]) -> bool:
-    return any(condition is other for other in others)  # comparing SQL makes SQL
+_MAX_COUNTED = 100
+"""Conditions, of one search."""
 
 
 class _WalkedTooFar(Exception):

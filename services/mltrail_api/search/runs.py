@@ -18,7 +18,8 @@ from mltrail_api.search.parse import parse_run_filter, parse_run_order
 from mltrail_api.search.placement import ANYWHERE, IS_DELETED, PLACED_RUNS, is_in_view, placed_in
 from mltrail_api.search.run_conditions import NUMBER_ATTRIBUTES, RunCondition, run_condition
 from mltrail_api.search.run_order import HAS_VALUE, IS_NULL, LACKS_KEY, Position, sorted_source, whole_order
-from mltrail_api.search.run_walk import Effort, Where, page_of
+from mltrail_api.search.run_walk import Effort, page_of
+from mltrail_api.search.run_where import Where
 from mltrail_core.errors import Invalid
 from mltrail_core.readmodel.tables import runs
 
