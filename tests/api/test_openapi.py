@@ -6,29 +6,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis import Case
-from schemathesis.core.result import Ok
-from schemathesis.schemas import APIOperation, BaseSchema
 
 from mltrail_api.mlflow.routes import whole_table
 from tests.api.mlflow_routes import same_form
 from tests.api.running import RunningApi
 
-AnyCase = Case[Any]
-AnyOperation = APIOperation[Any, Any, Any, Any]
-EXAMPLES = 4
+if TYPE_CHECKING:  # it takes a second to import, which every process would have to that collects tests
+    from schemathesis import Case
+    from schemathesis.schemas import APIOperation, BaseSchema
+
+    AnyCase = Case[Any]
+    AnyOperation = APIOperation[Any, Any, Any, Any]
+
+EXAMPLES = 3
 """Of each operation. With 60, and 60 more that schemathesis made not to fit, none made the server fail either."""
 WRONG: tuple[Any, ...] = ("x" * 5000, -1, 2**70, [], {}, [{}], True, "\0", "../..", "NaN", 1e308)
 
 
-@schemathesis.serializer("application/msgpack")
 def _packed(context: object, value: object) -> bytes:
     """Send what was made up as it is, or packed."""
     packed = value if isinstance(value, bytes) else msgpack.packb(value, default=repr)
@@ -51,6 +51,9 @@ class Known:
 
 @pytest.fixture(scope="module")
 def schema(api: RunningApi) -> BaseSchema:
+    import schemathesis
+
+    schemathesis.serializer("application/msgpack")(_packed)
     return schemathesis.openapi.from_url(f"{api.url}/api/v1/openapi.json")
 
 
@@ -81,6 +84,8 @@ def known(api: RunningApi, request: pytest.FixtureRequest) -> Known:
 
 
 def operations(schema: BaseSchema) -> Iterator[AnyOperation]:
+    from schemathesis.core.result import Ok
+
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), f"the document is wrong: {found}"
         yield found.ok()

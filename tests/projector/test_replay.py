@@ -67,7 +67,7 @@ def project_in_pieces(log: EventLog, read_model: ReadModel, sizes: Sequence[int]
     raise AssertionError("no end in sight")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     events=st.lists(EVENTS, min_size=1, max_size=25),
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4),

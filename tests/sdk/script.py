@@ -11,9 +11,12 @@ from pathlib import Path
 class Script:
     """A training script, run by the real interpreter; it prints its run's id first."""
 
-    def __init__(self, folder: Path, uri: str, body: str) -> None:
+    def __init__(self, folder: Path, uri: str, body: str, *, exit_timeout_s: float = 5.0) -> None:
         self.path = folder / "train.py"
-        header = f"import os, signal, sys, threading, time\nimport mltrail\nmltrail.init({uri!r}, exit_timeout_s=5.0)\n"
+        header = (
+            "import os, signal, sys, threading, time\nimport mltrail\n"
+            f"mltrail.init({uri!r}, exit_timeout_s={exit_timeout_s!r})\n"
+        )
         self.path.write_text(header + textwrap.dedent(body))
 
     def start(self) -> subprocess.Popen[str]:
