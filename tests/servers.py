@@ -131,10 +131,10 @@ class PostgresServer(Server):
             "max_connections": "200",
             "fsync": "on" if self.fsync else "off",
             "full_page_writes": "on" if self.fsync else "off",
-            # Nobody replicates these: less is written, and less is kept.
+            # Nobody replicates these: less is written. Where nothing is measured, less is kept too.
             "wal_level": "minimal",
             "max_wal_senders": "0",
-            "max_wal_size": "128MB",
+            "max_wal_size": "1GB" if self.fsync else "128MB",
         }
         return [
             str(POSTGRES_BIN / "postgres"), "-D", str(self._data),
