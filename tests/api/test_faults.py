@@ -129,6 +129,7 @@ def test_a_halted_partition_is_not_waited_for(faulty: tuple[RunningApi, FaultyLo
 def test_an_eventual_read_waits_for_nothing(faulty: tuple[RunningApi, FaultyLog]) -> None:
     api, _ = faulty
     run_id = api.create_run()
+    assert api.get("/runs/get", run_id=run_id).status_code == 200
     api.stop_projector()
     api.post("/runs/log-metric", {"run_id": run_id, **METRIC})
     response = api.get("/runs/get", run_id=run_id, consistency="eventual")
