@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> None:
     sizes = QUICK if options.quick else FULL
     if options.native_s is not None:
         sizes = replace(sizes, native_s=options.native_s)
+    if options.native_routes is not None:
+        sizes = replace(sizes, native_routes=tuple(options.native_routes))
     if options.runs is not None:
         sizes = replace(sizes, runs=options.runs)
     if options.search_runs is not None:
@@ -111,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help="runs that are created and searched")
     parser.add_argument("--search-runs", type=int, help="runs that the rows of search are about")
     parser.add_argument("--native-s", type=float, help="seconds of each native row")
+    parser.add_argument(
+        "--native-routes", nargs="+", choices=FULL.native_routes, help="how native rows reach the log; both by default"
+    )
     return parser
 
 

@@ -36,8 +36,9 @@ def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
         return
     yield _call(peer, peer.native, sizes)
     for shape, way in sizes.native_works:
-        for route, uri in (("HTTP", peer.url), ("the log", peer.native.uri)):
-            row = f"{shape} (8 runs × {SHAPES[shape]:,} keys), by {way}, through {route}"
+        for route in sizes.native_routes:
+            uri, through = (peer.url, "HTTP") if route == "http" else (peer.native.uri, "the log")
+            row = f"{shape} (8 runs × {SHAPES[shape]:,} keys), by {way}, through {through}"
             yield from _throughput(peer, peer.native, uri, row, (shape, way), sizes)
     for process, peak in zip(_PROCESSES, peak_resident_bytes(peer.group), strict=False):
         yield Result(f"memory of {process} at its peak, after all these rows (RSS)", peer.name, peak / 2**20, "MiB")

@@ -27,6 +27,7 @@ class Sizes:
         ("wide", "series"),
         ("wide", "calls"),
     )
+    native_routes: tuple[str, ...] = ("http", "log")
     starts: int = 3
     doublings: int = 4
     growth_runs: int = 1000
