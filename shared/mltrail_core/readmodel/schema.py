@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 from sqlalchemy import Connection, insert, inspect, select
@@ -10,6 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from mltrail_core.readmodel.tables import METADATA, generation
 
 
+@functools.cache
 def schema_hash() -> str:
     """Return a hash (hex) of every table and index as this code defines them."""
     statements = [

@@ -79,7 +79,7 @@ class SqliteReadModel:
     def create_generation(self, generation: int) -> None:
         self.drop_generation(generation)
         with self.writing(generation) as connection:
-            METADATA.create_all(connection)
+            METADATA.create_all(connection, checkfirst=False)  # the file is new: there is nothing to look for
             write_schema_hash(connection)
 
     def drop_generation(self, generation: int) -> None:
