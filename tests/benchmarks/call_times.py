@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,10 +34,13 @@ class CallTimes:
     """How many of them gave the CPU back, to wait for something."""
     longest_own_ms: float
     """The longest, counting its CPU time and, if it waited, what it waited; not what the machine took for others while
-    its thread was ready to run. Of it the two parts that follow."""
+    its thread was ready to run, nor what follows last. Of it the two parts that follow."""
     its_cpu_ms: float
     its_waiting_ms: float
     over_limit_own: int
+    longest_collection_ms: float
+    """What the interpreter took at most in one call to look for garbage: it walks all objects of the process, whoever
+    made them, in whichever call happens to make one too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,14 @@ class _Spent:
     not_let: float
     """Ready to run, while the machine ran others."""
     has_waited: bool
+    collecting: float
+    """In the interpreter's garbage collector."""
 
     @property
     def own(self) -> float:
         # Who never gave the CPU back has waited for nothing: the rest the machine took, seen by schedstat or not.
-        return max(self.cpu, self.wall - self.not_let) if self.has_waited else self.cpu
+        spent = max(self.cpu, self.wall - self.not_let) if self.has_waited else self.cpu
+        return max(0.0, spent - self.collecting)
 
 
 class Clock:
@@ -60,6 +68,7 @@ class Clock:
     def __init__(self) -> None:
         self._spent: dict[str, list[_Spent]] = {}
         self._schedstat = _opened_schedstat()
+        self._collections = _Collections()
         self.own_cpu_s = 0.0
         """What the timing itself has cost."""
 
@@ -67,12 +76,13 @@ class Clock:
         """Call, and return what it returns."""
         begun_cpu = time.thread_time()
         not_let, switches, cpu = self._not_let_s(), _voluntary_switches(), time.thread_time()
-        begun = time.perf_counter()
+        collected, begun = self._collections.spent_s, time.perf_counter()
         returned = call()
         wall = time.perf_counter() - begun
+        collecting = self._collections.spent_s - collected
         cpu = time.thread_time() - cpu
         has_waited = _voluntary_switches() > switches
-        self._spent.setdefault(kind, []).append(_Spent(wall, cpu, self._not_let_s() - not_let, has_waited))
+        self._spent.setdefault(kind, []).append(_Spent(wall, cpu, self._not_let_s() - not_let, has_waited, collecting))
         self.own_cpu_s += time.thread_time() - begun_cpu - cpu
         return returned
 
@@ -94,9 +104,10 @@ class Clock:
                     over_limit=sum(one.wall * 1e3 > LIMIT_MS for one in spent),
                     waited=sum(one.has_waited for one in spent),
                     longest_own_ms=longest.own * 1e3,
-                    its_cpu_ms=longest.cpu * 1e3,
+                    its_cpu_ms=min(longest.own, longest.cpu) * 1e3,
                     its_waiting_ms=max(0.0, longest.own - longest.cpu) * 1e3,
                     over_limit_own=sum(one.own * 1e3 > LIMIT_MS for one in spent),
+                    longest_collection_ms=max(one.collecting for one in spent) * 1e3,
                 )
             )
         return found
@@ -105,6 +116,24 @@ class Clock:
         if self._schedstat is None:
             return 0.0
         return int(os.pread(self._schedstat, 100, 0).split()[1]) / 1e9
+
+
+class _Collections:
+    """How long the garbage collector has run in the thread that made this, until the process ends."""
+
+    def __init__(self) -> None:
+        self.spent_s = 0.0
+        self._thread = threading.get_ident()
+        self._begun = 0.0
+        gc.callbacks.append(self._heard)
+
+    def _heard(self, phase: str, _: dict[str, int]) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        if phase == "start":
+            self._begun = time.thread_time()
+        else:
+            self.spent_s += time.thread_time() - self._begun
 
 
 def _opened_schedstat() -> int | None:
