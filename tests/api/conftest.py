@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mltrail_api.express import Express
 from tests.api.past_server import MIB, Bucket, PastServer
 from tests.api.running import RunningApi, running_api
 from tests.servers import S3Server
@@ -41,3 +42,17 @@ def past_server(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -
         data = tmp_path_factory.mktemp("mltrail")
         with contextlib.closing(bucket.client), running_api(data, artifacts_url=bucket.url) as running:
             yield PastServer(running, bucket, data)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each request that the lane was offered, whether it took it."""
+    found: list[bool] = []
+    take = Express.take
+
+    def watched(*arguments: object) -> bool:
+        found.append(take(*arguments))  # type: ignore[arg-type]
+        return found[-1]
+
+    monkeypatch.setattr(Express, "take", watched)
+    return found

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mltrail_api.express import Express
 from mltrail_cli.server.express_protocol import MAX_HELD_BYTES
 from mltrail_core.events import Event
 from mltrail_core.ids import partition_of
@@ -66,20 +65,6 @@ def log_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningAp
 
     with running_api(tmp_path_factory.mktemp("express"), wrap_log=wrap) as running:
         yield running, logs[0]
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """For each request that the lane was offered, whether it took it."""
-    found: list[bool] = []
-    take = Express.take
-
-    def watched(*arguments: object) -> bool:
-        found.append(take(*arguments))  # type: ignore[arg-type]
-        return found[-1]
-
-    monkeypatch.setattr(Express, "take", watched)
-    return found
 
 
 def warm_run(api: RunningApi) -> str:

@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mltrail_api.express import Express, Reply
+from mltrail_api.express import Reply
 from mltrail_cli.server.express_protocol import ExpressProtocol, protocol_with
 from tests.api.running import RunningApi
 from tests.api.test_express import POINT, connected, last_record, request, statuses, warm_run
@@ -29,27 +29,13 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return found
 
 
-@pytest.fixture
-def offered(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """For each request that the lane was offered, whether it took it."""
-    found: list[bool] = []
-    take = Express.take
-
-    def watched(*arguments: object) -> bool:
-        found.append(take(*arguments))  # type: ignore[arg-type]
-        return found[-1]
-
-    monkeypatch.setattr(Express, "take", watched)
-    return found
-
-
 def test_a_head_is_parsed_once_and_each_request_is_judged(
-    api: RunningApi, parsed: list[bytes], offered: list[bool]
+    api: RunningApi, parsed: list[bytes], taken: list[bool]
 ) -> None:
     run_id, other_id = warm_run(api), warm_run(api)
     point = request("/runs/log-metric", {**POINT, "run_id": run_id})
     with connected(api) as connection:
-        offered.clear()
+        taken.clear()
         parsed.clear()
         for sent in (point, point, point.replace(run_id.encode(), other_id.encode())):
             connection.sendall(sent)
@@ -59,7 +45,7 @@ def test_a_head_is_parsed_once_and_each_request_is_judged(
         assert statuses(connection, 1) == [404]
         connection.sendall(point.replace(b'"step": 3', b'"step": x'))
         assert statuses(connection, 1) == [400]
-        assert offered == [True] * 3 + [False] * 2  # the parser, which is asked next, does not offer it again
+        assert taken == [True] * 3 + [False] * 2  # the parser, which is asked next, does not offer it again
     assert last_record(api, run_id).sequence >= 2
     assert last_record(api, other_id).sequence >= 2
 
@@ -126,7 +112,7 @@ async def _no_app(scope: object, receive: object, send: object) -> None:
 
 
 class _AlwaysTaken:
-    """A lane that takes what it is offered, and answers when it is told to."""
+    """A lane that takes what it is taken, and answers when it is told to."""
 
     def __init__(self) -> None:
         self.taken = 0
