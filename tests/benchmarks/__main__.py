@@ -89,8 +89,9 @@ def _heading(sizes: Sizes) -> str:
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} × {_processor()}, load {os.getloadavg()[0]:.1f} at "
         f"the start, Python {platform.python_version()}, HTTP by {driver()}. Runs have {RUN_METRICS} metrics, "
-        f"{RUN_PARAMS} params and {RUN_TAGS} tags; {sizes.native_s:g} s for each native row. A ratio says how many "
-        "times as good the first column is.\n"
+        f"{RUN_PARAMS} params and {RUN_TAGS} tags; {sizes.native_s:g} s for each native row. "
+        f"The rows of search are about {sizes.search_runs:,} runs, of which the projector wrote the first and the rest "
+        "are copies of it in SQL. A ratio says how many times as good the first column is.\n"
     )
 
 
