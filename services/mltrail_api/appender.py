@@ -1,8 +1,9 @@
-"""The API's own producer: what concurrent requests append is gathered and made durable by one `log.append` a time.
+"""The API's own producer: what concurrent requests append is gathered and made durable, one append at a time.
 
-One thread owns the producer's sequences; a request waits until its record is durable, refused, or of unknown outcome.
-The event loop and that thread meet twice for each group, not for each record: two threads that hand a lock to and fro
-cost more than all else that is done for a small record.
+Either a thread appends the next group or, where the log has lines, the event loop does (`loop_line`): they take turns.
+A request waits until its record is durable, refused, or of unknown outcome. Event loop and thread meet twice for each
+group, not for each record: two threads that hand a lock to and fro cost more than all else that is done for a small
+record.
 """
 
 from __future__ import annotations
@@ -11,18 +12,32 @@ import asyncio
 import queue
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
 
-from mltrail_core.errors import MltrailError, OutcomeUnknown, Unavailable
+from mltrail_api.append_group import (
+    Done,
+    Group,
+    Outcome,
+    Pending,
+    Sequencer,
+    Written,
+    answer,
+    records_of,
+    resolving,
+)
+from mltrail_api.loop_line import HandedOver, LoopLine
+from mltrail_core.errors import OutcomeUnknown, Unavailable
 from mltrail_core.events import Event
-from mltrail_core.ids import Partition, ProducerId, new_producer_id
-from mltrail_core.log import Appended, EventLog, NewRecord
-from mltrail_core.record import Actor, FrozenRecord, Record, SinglePoint, freeze_point, freeze_record
+from mltrail_core.ids import Partition, new_producer_id
+from mltrail_core.log import EventLog
+from mltrail_core.log.line import AppendLine, LogWithLines
+from mltrail_core.record import Actor, FrozenRecord, Record, SinglePoint
+
+__all__ = ["Appender", "Done", "Outcome", "Written"]
 
 _logger = structlog.get_logger(__name__)
 
@@ -34,42 +49,8 @@ MAX_WAITING = 4096
 UNKNOWN_OUTCOME_BOUND_S = 10.0
 """How long an append whose outcome is unknown is repeated before the request is answered 503."""
 _REPEAT_PAUSE_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A durable record: where it is, and under which identity the fold knows it.
-
-    `may_be_twice` says that the append was repeated: the fold has dropped one of two equal records, maybe this one.
-    From the index `alone_since` to this one, its partition holds nothing but records of the appender's own producer.
-    """
-
-    appended: Appended
-    producer: ProducerId
-    sequence: int
-    may_be_twice: bool
-    alone_since: int
-
-
-Outcome = Written | MltrailError
-Done = Callable[[Outcome], None]
-"""Is told once, in the event loop, what became of a record."""
-
-
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """One request's record on its way; `frozen` is None until the appender's thread gives it a sequence."""
-
-    partition: Partition
-    events: Sequence[Event] | SinglePoint
-    actor: Actor | None
-    frozen: FrozenRecord | None
-    producer: ProducerId
-    sequence: int
-    loop: asyncio.AbstractEventLoop
-    done: Done
-    is_gone: Callable[[], bool] | None
-    """Whether nobody waits any more, so that nothing has to be appended; None when somebody always does."""
+REPLY_TIMEOUT_S = 10.0
+"""How long the thread waits for the answer to an append that a line has sent."""
 
 
 class Appender:
@@ -80,14 +61,19 @@ class Appender:
         self.producer = new_producer_id()
         self._log = log
         self._bound_s = unknown_outcome_bound_s
-        self._waiting: deque[_Pending] = deque()
+        self._lines = log if isinstance(log, LogWithLines) else None
+        self._waiting: deque[Pending] = deque()
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         """Wakes the thread; one word for all that a turn of the event loop has put into `_waiting`."""
         self._calling: asyncio.AbstractEventLoop | None = None
         """The event loop that is going to wake the thread at the end of its turn."""
-        self._sequences: Counter[Partition] = Counter()
-        self._alone: dict[Partition, tuple[int, int]] = {}
-        """The first and last index of the latest records of each partition that follow one another and are all ours."""
+        self._sequencer = Sequencer()
+        self._by: LoopLine | None = None
+        """Who appends the next group: a line in an event loop, or, when None, the thread."""
+        self._handed_over: HandedOver | None = None
+        """What a line left to the thread."""
+        self._line: AppendLine | None = None
+        """The thread's while no event loop has it."""
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_closed = False
@@ -102,8 +88,8 @@ class Appender:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Written] = loop.create_future()
-        done, is_gone = partial(_resolve, future), future.cancelled
-        self._queue(_Pending(partition, events, actor, None, self.producer, 0, loop, done, is_gone))
+        done, is_gone = resolving(future), future.cancelled
+        self._queue(Pending(partition, events, actor, None, self.producer, 0, loop, done, is_gone))
         return await future
 
     async def append_frozen(self, records: Sequence[tuple[Record, FrozenRecord]]) -> list[Written]:
@@ -130,7 +116,7 @@ class Appender:
         for number, (record, frozen) in enumerate(records):
             producer, sequence, done = record.producer, record.sequence, partial(tell, number)
             try:
-                self._queue(_Pending(record.partition, (), None, frozen, producer, sequence, loop, done, None))
+                self._queue(Pending(record.partition, (), None, frozen, producer, sequence, loop, done, None))
             except Unavailable as error:
                 tell(number, error)
         await all_told
@@ -149,18 +135,25 @@ class Appender:
             Unavailable: the appender is closed, or too many wait; nothing was appended, and `done` is not called.
         """
         loop = asyncio.get_running_loop()
-        self._queue(_Pending(partition, events, actor, None, self.producer, 0, loop, done, None))
+        self._queue(Pending(partition, events, actor, None, self.producer, 0, loop, done, None))
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Append what waits, then end the thread; later appends raise `Unavailable`."""
         with self._lock:
             self._is_closed = True
-            thread = self._thread
+            thread, by = self._thread, self._by
+            if by is not None:
+                self._take_back(by)
+        if by is not None and not by.loop.is_closed():
+            if _is_running_here(by.loop):
+                by.retire()
+            else:
+                by.retire_from_afar()
         if thread is not None:
             self._calls.put(None)
             thread.join(timeout_s)
 
-    def _queue(self, pending: _Pending) -> None:
+    def _queue(self, pending: Pending) -> None:
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the server is stopping; send the request again to the one that follows")
@@ -170,7 +163,23 @@ class Appender:
                 self._thread = threading.Thread(target=self._run, name="mltrail-appender", daemon=True)
                 self._thread.start()
             self._waiting.append(pending)
-        if self._calling is not pending.loop:
+            by = self._by
+            if by is not None and by.loop.is_closed():
+                self._take_back(by)
+                by = None
+            elif by is not None and by.loop is not pending.loop:
+                # Two event loops at once: the thread is there for both, and does not end when one of them does.
+                self._lines = None
+                by.loop.call_soon_threadsafe(by.give_up)
+                return
+            elif by is not None:
+                if by.is_called:
+                    return
+                by.is_called = True
+        # At the end of a turn, so that all who came in it share a group.
+        if by is not None:
+            by.loop.call_soon(by.send)
+        elif self._calling is not pending.loop:
             self._calling = pending.loop
             pending.loop.call_soon(self._calls.put, None)
 
@@ -180,37 +189,48 @@ class Appender:
             # Before the look at what waits: who comes after it finds nobody calling, and calls.
             self._calling = None
             while group := self._next_group():
-                self._append(group)
+                self._append(group, is_repeated=False)
+                self._pass_on(group[-1].loop)
             with self._lock:
-                if self._is_closed and not self._waiting:
-                    return
+                if self._is_closed and not self._waiting and self._by is None:
+                    break
+        if self._line is not None:
+            self._line.close()
 
-    def _next_group(self) -> list[_Pending]:
-        group: list[_Pending] = []
-        size_bytes = 0
-        while self._waiting and len(group) < MAX_GROUP_RECORDS and size_bytes < MAX_GROUP_BYTES:
-            pending = self._waiting.popleft()
-            size_bytes += self._freeze(pending)
-            if pending.frozen is not None:
-                group.append(pending)
-        return group
+    def _next_group(self) -> Group:
+        """Return what the thread has to append; first what a line left to it, of which it may see to the end here."""
+        while True:
+            with self._lock:
+                if self._by is not None:
+                    return ()
+                handed_over, self._handed_over = self._handed_over, None
+            if handed_over is None:
+                return self._sequencer.next_group(
+                    self._waiting, max_records=MAX_GROUP_RECORDS, max_bytes=MAX_GROUP_BYTES
+                )
+            self._line = handed_over.line
+            match handed_over.state:
+                case "unsent" if handed_over.group:
+                    return handed_over.group
+                case "unknown":
+                    self._append(handed_over.group, is_repeated=True)
+                case "under way":
+                    self._finish(handed_over.group, handed_over.line)
 
-    def _freeze(self, pending: _Pending) -> int:
-        """Give the record its sequence and bytes, and return how many; a request that can't be frozen is told so."""
-        if pending.actor is not None and not (pending.is_gone is not None and pending.is_gone()):
-            sequence = self._sequences[pending.partition] + 1
-            try:
-                pending.frozen, pending.sequence = _frozen(pending, sequence, pending.actor), sequence
-            except MltrailError as error:
-                _answer([pending], error)
-                return 0
-            self._sequences[pending.partition] = sequence
-        return 0 if pending.frozen is None else len(pending.frozen)
+    def _finish(self, group: Group, line: AppendLine) -> None:
+        try:
+            appended = line.finish(REPLY_TIMEOUT_S)
+        except OutcomeUnknown as error:
+            _logger.warning("append of unknown outcome", action="append_repeated", error=str(error))
+            self._append(group, is_repeated=True)
+        except Unavailable:
+            self._append(group, is_repeated=False)
+        else:
+            answer(group, self._sequencer.written(group, appended, is_repeated=False))
 
-    def _append(self, group: list[_Pending]) -> None:
-        records = [NewRecord(pending.partition, pending.frozen) for pending in group if pending.frozen is not None]
+    def _append(self, group: Group, *, is_repeated: bool) -> None:
+        records = records_of(group)
         give_up = time.monotonic() + self._bound_s
-        is_repeated = False
         while True:
             try:
                 appended = self._log.append(records)
@@ -219,62 +239,53 @@ class Appender:
                 _logger.warning("append of unknown outcome", action="append_repeated", error=str(error))
             except Unavailable as error:
                 if not is_repeated:
-                    # Nothing was appended, so the sequences are free again and leave no hole.
-                    self._sequences.subtract(p.partition for p in group if p.actor is not None)
-                    return _answer(group, error)
+                    self._sequencer.free(group)
+                    return answer(group, error)
             else:
-                return _answer(group, [
-                    Written(done, pending.producer, pending.sequence, is_repeated, self._alone_since(done, pending))
-                    for done, pending in zip(appended, group, strict=True)
-                ])  # fmt: skip
+                return answer(group, self._sequencer.written(group, appended, is_repeated=is_repeated))
             # Once an outcome was unknown, it stays so through "can't be reached"; the same bytes go out again.
             if time.monotonic() >= give_up:
-                return _answer(group, OutcomeUnknown(
+                return answer(group, OutcomeUnknown(
                     f"the log did not say within {self._bound_s:g} s whether the append happened; look before repeating"
                 ))  # fmt: skip
             time.sleep(_REPEAT_PAUSE_S)
 
-    def _alone_since(self, done: Appended, pending: _Pending) -> int:
-        first, last = self._alone.get(done.partition, (0, -1))
-        if pending.actor is None:  # a record that another producer froze
-            first = done.index + 1
-        elif done.index != last + 1:
-            first = done.index
-        self._alone[done.partition] = (first, done.index)
-        return first
+    def _pass_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let a line in the event loop append what comes next, where the log has lines and can be reached."""
+        if self._lines is None:
+            return
+        if self._line is None or not self._line.is_open:
+            try:
+                self._line = self._lines.open_line()
+            except Unavailable:
+                return  # the next group finds out whether that lasts
+            if self._line is None:
+                self._lines = None
+                return
+        with self._lock:
+            if self._is_closed or loop.is_closed():
+                return
+            self._by = LoopLine(loop, self._line, self._waiting, self._sequencer, self._lock, self._hand_over)
+            begin, self._line = self._by.begin, None
+        try:
+            loop.call_soon_threadsafe(begin)
+        except RuntimeError:  # the loop was closed meanwhile
+            with self._lock:
+                if self._by is not None:
+                    self._take_back(self._by)
+
+    def _hand_over(self, by: LoopLine, what: HandedOver) -> None:
+        """Have the thread go on; called by the line, which holds the lock."""
+        if self._by is by:
+            self._by, self._handed_over = None, what
+            self._calls.put(None)
+
+    def _take_back(self, by: LoopLine) -> None:
+        self._hand_over(by, by.abandon())
 
 
-def _frozen(pending: _Pending, sequence: int, actor: Actor) -> FrozenRecord:
-    events = pending.events
-    if isinstance(events, SinglePoint):
-        return freeze_point(pending.partition, pending.producer, sequence, actor, events)
-    return freeze_record(Record(pending.partition, pending.producer, sequence, actor, tuple(events)))
-
-
-def _answer(group: list[_Pending], outcome: list[Written] | MltrailError) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, deque[tuple[Done, Outcome]]] = {}
-    for number, pending in enumerate(group):
-        answer = outcome[number] if isinstance(outcome, list) else outcome
-        by_loop.setdefault(pending.loop, deque()).append((pending.done, answer))
-    for loop, answers in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_tell, answers)
-
-
-def _tell(answers: deque[tuple[Done, Outcome]]) -> None:
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
     try:
-        while answers:
-            done, answer = answers.popleft()
-            done(answer)
-    finally:
-        if answers:  # one failed; the others do not wait in vain
-            asyncio.get_running_loop().call_soon(_tell, answers)
-
-
-def _resolve(future: asyncio.Future[Written], outcome: Outcome) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, Written):
-        future.set_result(outcome)
-    else:
-        future.set_exception(outcome)
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

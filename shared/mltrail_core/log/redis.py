@@ -11,12 +11,14 @@ import json
 import time
 from collections.abc import Sequence
 
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from mltrail_core.errors import Conflict, Invalid, LogFull, MltrailError, OutcomeUnknown, Unavailable
+from mltrail_core.errors import Conflict, Invalid, MltrailError, OutcomeUnknown, Unavailable
 from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log.genesis import fresh_identity, gap_conflict, refuse_gaps, refuse_other_identity
 from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
+from mltrail_core.log.redis_append import appended_of, parts_of, refuse_below_low_water, refuse_errors, refuse_eviction
+from mltrail_core.log.redis_line import RedisLine
 from mltrail_core.log.redis_scripts import (
     APPEND_SCRIPT,
     GAP_ERROR,
@@ -30,11 +32,6 @@ from mltrail_core.log.redis_scripts import (
 from mltrail_core.log.redis_server import STATE_MAX_AGE_S, Command, RedisServer, Reply, exchange
 from mltrail_core.record import FrozenRecord
 
-LOW_WATER_MEMORY_SHARE = 0.05
-"""Appends are refused when less than this share of the server's memory is left: jobs and heartbeats need some too."""
-_PART_BYTES = 1 << 20
-_PART_RECORDS = 256
-"""One call of the script appends at most this much: it copies what it is given, and nothing else runs meanwhile."""
 _MIN_MAJOR_VERSION = 7
 _FETCH_BYTES = 64 << 20
 """No single reply to a read is larger, unless one record is."""
@@ -81,19 +78,22 @@ class RedisLog:
         return self._server.state.durability
 
     def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        parts = _parts(records)
+        parts = parts_of(records)
         arguments: list[Command] = [
             (LOG_KEYS[partition], HEAD_KEYS[partition], *(records[place].frozen for place in places))
             for partition, places in parts
         ]
         replies = self._write(calls(APPEND_SCRIPT, arguments), sum(len(record.frozen) for record in records))
-        self._refuse_errors(replies)
-        appended: dict[int, Appended] = {}
-        for (partition, places), reply in zip(parts, replies, strict=True):
-            last_index, appended_us = _integers(reply)
-            for index, place in enumerate(places, start=last_index - len(places) + 1):
-                appended[place] = Appended(partition, index, appended_us)
-        return [appended[place] for place in range(len(records))]
+        refuse_errors(self.url, replies)
+        return appended_of(parts, replies)
+
+    def open_line(self) -> RedisLine | None:
+        """Return a line to the server, or None where there is none, see `mltrail_core.log.line`.
+
+        Raises:
+            Unavailable: the server can't be reached.
+        """
+        return RedisLine.open(self._server)
 
     def read(
         self, partition: Partition, *, after: int, max_records: int = 1000, max_bytes: int = 16 << 20
@@ -157,7 +157,7 @@ class RedisLog:
         for reply, entry in zip(replies, entries, strict=True):
             if isinstance(reply, ResponseError) and str(reply).startswith(GAP_ERROR):
                 raise gap_conflict(entry, self.url, int(str(reply).split()[-1])) from reply
-        self._refuse_errors(replies)
+        refuse_errors(self.url, replies)
 
     def close(self) -> None:
         self._server.close()
@@ -168,42 +168,13 @@ class RedisLog:
         is_sent = False
         try:
             with self._server.connection(max_age_s=STATE_MAX_AGE_S) as connection:
-                self._refuse_below_low_water(size_bytes)
+                refuse_below_low_water(self._server, size_bytes)
                 is_sent = True
                 return exchange(connection, commands)
         except RedisError as error:
             if is_sent:
                 raise OutcomeUnknown(f"the log {self.url} did not confirm the append: {error}") from error
             raise Unavailable(f"the log {self.url} can't be reached, nothing was appended: {error}") from error
-
-    def _refuse_below_low_water(self, size_bytes: int) -> None:
-        state = self._server.state
-        _refuse_eviction(self._server)
-        if state.write_error:
-            raise LogFull(
-                f"the log {self.url} can't write its file ({state.write_error}); look at its disk", retry_after_s=30.0
-            )
-        left_bytes = state.limit_bytes - state.used_bytes - size_bytes
-        if state.limit_bytes and left_bytes < LOW_WATER_MEMORY_SHARE * state.limit_bytes:
-            raise LogFull(
-                f"the log {self.url} uses {state.used_bytes >> 20} of {state.limit_bytes >> 20} MiB, so {size_bytes:,} "
-                "more bytes are refused; archive and trim the log or raise maxmemory",
-                retry_after_s=30.0,
-            )
-
-    def _refuse_errors(self, replies: Sequence[Reply]) -> None:
-        errors = [reply for reply in replies if isinstance(reply, ResponseError)]
-        if not errors:
-            return
-        if len(errors) < len(replies):
-            raise OutcomeUnknown(
-                f"the log {self.url} did {len(replies) - len(errors)} of {len(replies)} parts of the append, then: "
-                f"{errors[0]}"
-            ) from errors[0]
-        # MISCONF: the append-only file could not be written, so the server takes no more.
-        if isinstance(errors[0], OutOfMemoryError) or str(errors[0]).startswith(("OOM", "MISCONF")):
-            raise LogFull(f"the log {self.url} is full: {errors[0]}", retry_after_s=30.0) from errors[0]
-        raise Unavailable(f"the log {self.url} refused the append: {errors[0]}") from errors[0]
 
     def _head(self, partition: Partition) -> tuple[int, int]:
         return self._head_of(self._server.ask(_ask_head(partition))[0])
@@ -228,21 +199,6 @@ class RedisLog:
         return entries
 
 
-def _parts(records: Sequence[NewRecord]) -> list[tuple[Partition, list[int]]]:
-    """Return which records one call of the script appends to a partition, by their places, in order."""
-    parts: list[tuple[Partition, list[int]]] = []
-    open_parts: dict[Partition, tuple[list[int], int]] = {}
-    for place, record in enumerate(records):
-        places, size_bytes = open_parts.get(record.partition, ([], 0))
-        size_bytes += len(record.frozen)
-        if not places or size_bytes > _PART_BYTES or len(places) == _PART_RECORDS:
-            places, size_bytes = [], len(record.frozen)
-            parts.append((record.partition, places))
-        places.append(place)
-        open_parts[record.partition] = (places, size_bytes)
-    return parts
-
-
 def _ask_head(partition: Partition) -> Command:
     return ("XREVRANGE", HEAD_KEYS[partition], "+", "-", "COUNT", 1)
 
@@ -251,30 +207,14 @@ def _index_of(entry_id: bytes) -> int:
     return int(entry_id.partition(b"-")[2])
 
 
-def _integers(reply: Reply) -> tuple[int, int]:
-    match reply:
-        case [int(index), int(appended_us)]:
-            return index, appended_us
-    raise OutcomeUnknown(f"the server answered an append with {reply!r}; expected [index, time]")
-
-
 def _refuse_unfit(server: RedisServer) -> None:
     version = server.state.version
     if version and int(version.split(".")[0]) < _MIN_MAJOR_VERSION:
         raise Invalid(f"the server at {server.url} is Redis {version}; the log needs {_MIN_MAJOR_VERSION} or later")
     try:
-        _refuse_eviction(server)
+        refuse_eviction(server)
     except Unavailable as error:
         raise Invalid(str(error)) from error
-
-
-def _refuse_eviction(server: RedisServer) -> None:
-    policy = server.state.eviction_policy
-    if policy not in ("", "noeviction"):
-        raise Unavailable(
-            f"the server at {server.url} may evict what it holds (maxmemory-policy is {policy}), and a log that can "
-            "lose records is none; set maxmemory-policy to noeviction"
-        )
 
 
 def _identity_of(text: bytes, url: str) -> LogIdentity:

@@ -76,7 +76,8 @@ largest = math.max(largest, string.len(frozen))
 
 
 @cache
-def _hash_of(script: str) -> str:
+def hash_of(script: str) -> str:
+    """Return the name by which EVALSHA knows a script."""
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -86,5 +87,5 @@ def calls(script: str, arguments: list[tuple[str | int | bytes, ...]]) -> list[t
     The first carries the script's text, which makes the server know it, the others name it by its hash: so a server
     that was restarted never answers NOSCRIPT.
     """
-    by_hash = ("EVALSHA", _hash_of(script), 2)
+    by_hash = ("EVALSHA", hash_of(script), 2)
     return [(*(("EVAL", script, 2) if n == 0 else by_hash), *each) for n, each in enumerate(arguments)]

@@ -111,7 +111,8 @@ class RedisServer:
         self.state = ServerState()
         self.expected_identity: bytes | None = None
         """Once set, a server that holds another log or none is not used."""
-        self._asked_at_s = 0.0
+        self.asked_at_s = 0.0
+        """When `state` was said, by the monotonic clock."""
         self._unasked: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._is_closed = False
         try:
@@ -144,7 +145,7 @@ class RedisServer:
             raise Unavailable(f"the log {self.url} was closed")
         connection: Connection = self._pool.get_connection()
         try:
-            is_old = max_age_s is not None and time.monotonic() - self._asked_at_s > max_age_s
+            is_old = max_age_s is not None and time.monotonic() - self.asked_at_s > max_age_s
             if is_old or connection in self._unasked:
                 self._ask_state(connection)
             yield connection
@@ -156,6 +157,29 @@ class RedisServer:
             raise
         finally:
             self._pool.release(connection)  # type: ignore[arg-type]
+
+    def take_connection(self) -> Connection:
+        """Return a connection that is nobody else's until it is given back.
+
+        Raises:
+            RedisError: the server can't be reached.
+            Unavailable: it holds another log or none, or the log was closed.
+        """
+        if self._is_closed:
+            raise Unavailable(f"the log {self.url} was closed")
+        connection: Connection = self._pool.get_connection()
+        try:
+            if connection in self._unasked:
+                self._ask_state(connection)
+        except BaseException:
+            self.give_back(connection)
+            raise
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Close a connection that was taken; it is opened again for who takes it next."""
+        connection.disconnect()
+        self._pool.release(connection)  # type: ignore[arg-type]
 
     def ask(self, *commands: Command) -> list[Reply]:
         """Return the replies to commands that may be repeated; connections that break are replaced a few times.
@@ -207,7 +231,7 @@ class RedisServer:
                 retry_after_s=30.0,
             )
         self.state = state
-        self._asked_at_s = time.monotonic()
+        self.asked_at_s = time.monotonic()
         self._unasked.discard(connection)
 
 

@@ -1,0 +1,168 @@
+"""Appending groups from within an event loop, while the appender's thread sleeps.
+
+A thread costs two wakes for each group, and an interpreter's lock that goes to and fro while both have work. Where the
+log has lines (`mltrail_core.log.line`) the event loop sends a group itself, and its socket tells it what is durable.
+Whatever is not plain goes back to the thread, which may wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from mltrail_api.append_group import Group, Pending, Sequencer, answer, records_of
+from mltrail_core.errors import OutcomeUnknown, Unavailable
+from mltrail_core.log.line import AppendLine
+
+MAX_LINE_RECORDS = 256
+MAX_LINE_BYTES = 64 << 10
+"""A group is closed when it has reached this, so that a line takes it unless its last record is large."""
+PATIENCE_S = 1.0
+"""How long a reply may take before the thread waits for it."""
+_RETIRE_S = 1.0
+
+State = Literal["unsent", "under way", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What a line leaves to the thread: an append that is not sent, under way on `line`, or of unknown outcome."""
+
+    group: Group
+    state: State
+    line: AppendLine
+
+
+class LoopLine:
+    """One line in one event loop, from `begin` until it hands over; the appender's lock guards all that it holds."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        line: AppendLine,
+        waiting: deque[Pending],
+        sequencer: Sequencer,
+        lock: threading.Lock,
+        hand_over: Callable[[LoopLine, HandedOver], None],
+    ) -> None:
+        self.loop = loop
+        self.is_called = True
+        """Whether `send` will be called in the loop; at first by `begin`."""
+        self._line = line
+        self._waiting = waiting
+        self._sequencer = sequencer
+        self._lock = lock
+        self._hand_over = hand_over
+        self._under_way: Group | None = None
+        self._sent_at_s = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Append what waits, and go on so; in the event loop."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._descriptor = self._line.fileno()
+            self.loop.add_reader(self._descriptor, self._receive)
+            self._watch = self.loop.call_later(PATIENCE_S, self._look_at_clock)
+        self.send()
+
+    def send(self) -> None:
+        """Send what waits as one group, unless one is under way; in the event loop."""
+        with self._lock:
+            self.is_called = False
+            refused = self._send()
+        for group, error in refused:
+            answer(group, error, here=self.loop)
+
+    def give_up(self) -> None:
+        """Leave all to the thread; in the event loop."""
+        with self._lock:
+            if not self._is_over:
+                self._end(self._under_way or (), "under way")
+
+    def abandon(self) -> HandedOver:
+        """Return what is under way to somebody who holds the lock; the event loop may be closed, or be this thread's.
+
+        The line is not closed: the event loop, where it still runs, stops watching it in `retire`.
+        """
+        self._is_over = True
+        group, self._under_way = self._under_way, None
+        return HandedOver(group or (), "under way" if group else "unsent", self._line)
+
+    def retire(self) -> None:
+        """Watch the line no more; in the event loop, after `abandon`."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+            self.loop.remove_reader(self._descriptor)
+
+    def retire_from_afar(self) -> None:
+        """Have `retire` called in the event loop, which another thread runs."""
+        retired = threading.Event()
+
+        def retire() -> None:
+            self.retire()
+            retired.set()
+
+        self.loop.call_soon_threadsafe(retire)
+        retired.wait(_RETIRE_S)  # the descriptor must not be closed, and used anew, while it is watched
+
+    def _send(self) -> list[tuple[Group, Unavailable]]:
+        refused: list[tuple[Group, Unavailable]] = []
+        while self._waiting and self._under_way is None and not self._is_over:
+            group = self._sequencer.next_group(self._waiting, max_records=MAX_LINE_RECORDS, max_bytes=MAX_LINE_BYTES)
+            if not group:
+                continue
+            try:
+                is_sent = self._line.send(records_of(group))
+            except Unavailable as error:
+                self._sequencer.free(group)
+                refused.append((group, error))
+                continue
+            if not is_sent:
+                self._end(group, "unsent")
+            elif self._line.has_unsent:
+                self._end(group, "under way")
+            else:
+                self._under_way, self._sent_at_s = group, time.monotonic()
+        return refused
+
+    def _receive(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return self.retire()
+            group = self._under_way or ()
+            try:
+                appended = self._line.receive()
+            except OutcomeUnknown:
+                return self._end(group, "unknown")
+            except Unavailable:
+                return self._end(group, "unsent")  # nothing was appended; the thread finds out what is wrong
+            if appended is None:
+                return
+            written = self._sequencer.written(group, appended, is_repeated=False)
+            self._under_way = None
+            refused = self._send()
+        answer(group, written, here=self.loop)
+        for each, error in refused:
+            answer(each, error, here=self.loop)
+
+    def _look_at_clock(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return self.retire()
+            if self._under_way is not None and time.monotonic() - self._sent_at_s > PATIENCE_S:
+                return self._end(self._under_way, "under way")
+            self._watch = self.loop.call_later(PATIENCE_S, self._look_at_clock)
+
+    def _end(self, group: Group, state: State) -> None:
+        self._is_over, self._under_way = True, None
+        self.retire()
+        self._hand_over(self, HandedOver(group, state if group else "unsent", self._line))
