@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import dataclass
 
 from mltrail_api.begun import Begun
 from mltrail_api.mlflow.runs.queries import RunState, run_state
 from mltrail_api.visibility import EVENTUAL, Visibility, freshness_of
-from mltrail_core.errors import Invalid
+from mltrail_core.errors import Invalid, Unavailable
 
 REMEMBER_S = 1.0
 """How long another worker's delete may go unnoticed here; the fold of the run's partition decides in any case."""
+_LOOK_AHEAD_S = 0.5
+"""A run that is still written to after this long is looked at again, by one reader: when it was forgotten first, all
+who write to it would look at once."""
 _MAX_REMEMBERED = 20_000
+
+
+@dataclass(slots=True)
+class _Remembered:
+    state: RunState
+    until_s: float
+    look_at_s: float
 
 
 class RunStates:
@@ -19,7 +31,9 @@ class RunStates:
 
     def __init__(self, visibility: Visibility) -> None:
         self._visibility = visibility
-        self._remembered: dict[str, tuple[RunState, float]] = {}
+        self._remembered: dict[str, _Remembered] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
+        """Looks ahead under way, by run."""
         self._begun = Begun[RunState]()
 
     async def writable(self, run_id: str) -> RunState:
@@ -43,9 +57,19 @@ class RunStates:
         return state
 
     def remembered(self, run_id: str) -> RunState | None:
-        """Return the state of a run that was found writable a moment ago."""
-        remembered = self._remembered.get(run_id)
-        return remembered[0] if remembered is not None and time.monotonic() < remembered[1] else None
+        """Return the state of a run that was found writable a moment ago; in the event loop."""
+        found = self._remembered.get(run_id)
+        if found is None:
+            return None
+        now = time.monotonic()
+        if now >= found.until_s:
+            return None
+        if now >= found.look_at_s:
+            found.look_at_s = found.until_s  # one look is enough
+            look = asyncio.get_running_loop().create_task(self._look_again(run_id, found))
+            self._looks[run_id] = look
+            look.add_done_callback(lambda _: self._looks.pop(run_id, None))
+        return found.state
 
     async def known(self, run_id: str, *, is_current: bool = False) -> RunState:
         """Return the state of a run, active or not; `is_current` waits for what the log holds in any case.
@@ -79,4 +103,17 @@ class RunStates:
     def _remember(self, state: RunState) -> None:
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
-        self._remembered[state.run_id] = (state, time.monotonic() + REMEMBER_S)
+        now = time.monotonic()
+        self._remembered[state.run_id] = _Remembered(state, now + REMEMBER_S, now + _LOOK_AHEAD_S)
+
+    async def _look_again(self, run_id: str, found: _Remembered) -> None:
+        try:
+            seen = await self._visibility.read(lambda connection: run_state(connection, run_id), EVENTUAL)
+        except Unavailable:
+            return  # whoever writes when it is forgotten asks himself, and is told
+        if self._remembered.get(run_id) is not found or seen.value is None:
+            return  # it was deleted here meanwhile, or is not projected yet
+        if seen.value.is_active:
+            self._remember(seen.value)
+        else:
+            self.forget(run_id)
