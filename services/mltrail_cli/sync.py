@@ -219,9 +219,9 @@ def _show(reports: list[SpoolReport], places: tuple[Path, ...], *, is_dry_run: b
         counts = report.events, report.points, report.artifacts
         words = {"sent": "[green]sent[/]", "in use": "[dim]in use, it sends for itself[/]"}
         state = words.get(report.state, f"[yellow]{report.state}[/]")
-        if is_dry_run and report.state == "left":
+        if report.state == "left":
             counts = report.left_events, report.left_points, report.left_artifacts
-            state = "[dim]to be sent[/]"
+            state = "[dim]to be sent[/]" if is_dry_run else state
         table.add_row(
             escape(f"{report.process_id or '?'} on {report.host or '?'}"),
             ", ".join(report.run_ids),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ def test_what_an_offline_training_left_is_sent_once_its_server_is_there(tmp_path
     away = mltrail("sync", spool, "--wait", "0")
     assert away.status == 1
     assert "can't be reached" in away.err
+    assert re.search(rf"{run_id}\s+{report['left_events']}\s+1\s+3\s+left", away.out), away.out
 
     sent = mltrail("sync", spool, "--to", data)
     assert sent.status == 0
