@@ -61,6 +61,10 @@ class Crew:
         """Let what was said be packed now."""
         self._packing.wake()
 
+    def wake_doing(self) -> None:
+        """Let what takes long be begun now."""
+        self._doing.wake()
+
     def stop(self) -> None:
         """Let each thread end after its present step."""
         for worker in self._workers():

@@ -81,7 +81,7 @@ class Session:
         self.outbox = Outbox(
             settings.max_outbox_bytes, self.spool.read, send_interval_s=0.0 if is_folder else SEND_INTERVAL_S
         )
-        self._background = Background(self.losses)
+        self._background = Background(self.losses, self._wake_background)
         self._open_streams: list[Stream] = []
         self._heartbeats = Heartbeats(settings.destination, lambda: list(self._open_streams))
         self._before_close: list[Callable[[], None]] = []
@@ -286,7 +286,6 @@ class Session:
             self.flush(None, deadline)
         self._crew.stop()
         self.outbox.stop_waiting()
-        self._background.stop_waiting()
         ended = self._crew.join(max(deadline, time.monotonic() + _LAST_STEPS_S))
         if ended.packing:
             self._packer.finish()
@@ -335,6 +334,9 @@ class Session:
 
     def _wake_packer(self) -> None:
         self._crew.wake_packing()
+
+    def _wake_background(self) -> None:
+        self._crew.wake_doing()
 
     def _open_transport(self) -> Transport:
         with self._lock:

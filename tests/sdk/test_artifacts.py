@@ -109,7 +109,7 @@ def test_copies_are_removed_once_they_are_stored(folder: Path, tmp_path: Path, m
 
 
 def test_many_artifacts_knock_at_a_closed_door_as_seldom_as_one() -> None:
-    background, attempts = Background(Losses()), list[str]()
+    background, attempts = Background(Losses(), lambda: None), list[str]()
     stream = Stream(RunId("0" * 32), Writer("ada", "host", 1, 0), owns_status=True)
 
     def failing(name: str) -> Callable[[], None]:
@@ -122,7 +122,6 @@ def test_many_artifacts_knock_at_a_closed_door_as_seldom_as_one() -> None:
     for name in ("first.png", "second.png", "third.png"):
         background.add(Task(stream, name, failing(name), outlives_run=True))
     background.add(Task(stream, "git", lambda: attempts.append("git")))
-    background.stop_waiting()
     for _ in range(10):
         background.step()
     assert attempts == ["first.png", "git"]

@@ -6,16 +6,23 @@ import os
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 import mltrail
+from mltrail._background import Background, Task
 from mltrail._losses import Losses
+from mltrail._stream import Stream, Writer
 from mltrail._worker import Worker
+from mltrail_core.errors import Unavailable
+from mltrail_core.ids import RunId
 from tests.sdk.projected import wait_for
 from tests.server_process import free_port
 
@@ -69,8 +76,67 @@ def test_no_call_starts_a_program_opens_a_connection_or_waits_for_the_disk(
     wait_for(lambda: names <= {thread.name for thread in threading.enumerate()})
 
 
-def test_calls_need_no_lock_that_the_packing_thread_may_be_interrupted_with(folder: Path) -> None:
-    mltrail.init(folder)
+def lines_of(call: Callable[[], object]) -> int:
+    """Return how many lines of Python this thread runs in a call: a measure of work that no other load disturbs."""
+    lines = 0
+
+    def traced(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return traced
+
+    outer = sys.gettrace()
+    sys.settrace(traced)
+    try:
+        call()
+    finally:
+        sys.settrace(outer)
+    return lines
+
+
+def test_an_artifact_is_as_quickly_logged_beside_many_that_wait(tmp_path: Path) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"w")
+    mltrail.init(f"http://127.0.0.1:{free_port()}", exit_timeout_s=0.1)
+    run = mltrail.start_run()
+    work = [lines_of(partial(run.log_artifact, file, f"at/{number}")) for number in range(300)]
+    # A few lines more or less are whether a thread is awake; going through those that wait would be one for each.
+    assert max(work[200:]) < min(work[1:100]) + 100
+
+
+def test_a_task_is_as_quickly_found_and_put_back_among_many() -> None:
+    def failing() -> None:
+        raise Unavailable("nobody is there")
+
+    def of_one_step(task_count: int) -> int:
+        background = Background(Losses(), lambda: None)
+        stream = Stream(RunId("0" * 32), Writer("ada", "host", 1, 0), owns_status=True)
+        for number in range(task_count):
+            background.add(Task(stream, f"{number}.png", failing, outlives_run=True))
+            background.add(Task(stream, f"tag {number}", failing))
+        background.step()
+        return lines_of(background.step)
+
+    assert of_one_step(1_000) <= of_one_step(3)
+
+
+def test_a_task_is_added_while_others_hold_the_lock_of_the_tasks() -> None:
+    background = Background(Losses(), lambda: None)
+    stream = Stream(RunId("0" * 32), Writer("ada", "host", 1, 0), owns_status=True)
+    done: list[str] = []
+    adding = threading.Thread(target=lambda: background.add(Task(stream, "a tag", lambda: done.append("a tag"))))
+    with background._changed:  # as if the background thread had been interrupted with it in hand
+        adding.start()
+        adding.join(30.0)
+        assert not adding.is_alive()
+    background.step()
+    assert done == ["a tag"]
+
+
+def test_calls_need_no_lock_that_a_thread_of_the_sdk_may_be_interrupted_with(tmp_path: Path) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"w")
+    mltrail.init(f"http://127.0.0.1:{free_port()}", exit_timeout_s=0.1)
     with mltrail.start_run() as run:
 
         def log() -> None:
@@ -78,9 +144,12 @@ def test_calls_need_no_lock_that_the_packing_thread_may_be_interrupted_with(fold
             run.set_tag("team", "vision")
             run.log_series("series", range(100_000), range(100_000))  # wakes the packing thread
             run.log_metrics({"loss": 0.5})
+            run.log_artifact(file)
 
         calls = threading.Thread(target=log)
-        with run._buffer._room:  # as if this were the packing thread, and had it in hand for ever
+        session = mltrail._fluent.current_session()
+        # As if this were the packing thread, or the one in the background, and had these in hand for ever.
+        with run._buffer._room, session.spool._lock, session._background._changed:
             calls.start()
             calls.join(30.0)
             assert not calls.is_alive()

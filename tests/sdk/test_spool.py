@@ -17,6 +17,7 @@ from mltrail import _lifecycle
 from mltrail._points import ENTRIES
 from mltrail._settings import parse_destination
 from mltrail._spool import SpoolFolder, spools_in
+from mltrail._spool import bounds as bounds_module
 from mltrail._spool import spool as spool_module
 from mltrail._spool.delivery import DeadSpool
 from mltrail._spool.file import About, Changes, SpoolFile
@@ -289,7 +290,7 @@ def test_a_full_disk_under_the_spool_keeps_in_memory_then_drops_and_says_so(
         run.log_metric("loss", 0.0)
         session.settle()
         with monkeypatch.context() as disk:
-            disk.setattr(spool_module, "LOW_WATER_DISK_BYTES", 1 << 60)  # as if the disk had nothing left
+            disk.setattr(bounds_module, "LOW_WATER_DISK_BYTES", 1 << 60)  # as if the disk had nothing left
             run.log_metric("loss", 1.0)
             wait_for(lambda: session.outbox.unkept().point_count == 1)
             assert "free some space" in caplog.text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
 import threading
 import time
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mltrail._losses import logger
+from mltrail._spool.bounds import Bounds
 from mltrail._spool.copying import copy_file
 from mltrail._spool.file import About, Changes, Contents, SpoolFile
 from mltrail._spool.folder import SpoolFolder
@@ -20,8 +20,6 @@ from mltrail._stream import Outgoing, Upload
 from mltrail_core.errors import Invalid, Unavailable
 from mltrail_core.ids import RunId
 
-LOW_WATER_DISK_BYTES = 64 << 20
-"""Nothing is put on a disk that has less left: SQLite needs room for its WAL, and the training for its checkpoints."""
 _RETRY_S = 2.0
 _SHRINK_BYTES = 64 << 20
 _READ_BYTES = 2 << 20
@@ -65,10 +63,8 @@ class Spool:
         self._retry_at = float("-inf")
         self._is_troubled = False
         self._owed = self._written_before = Changes(stored=(), refused=(), uploads=())
-        self._pending_uploads: dict[str, int] = {}
+        self._bounds = Bounds(self._max_bytes)
         self._peak_bytes = 0
-        self._file_bytes = 0
-        """As of the last write: a call that copies an artifact must not wait for the packing thread's transaction."""
 
     def begin_again_in_child(self) -> None:
         """Leave what is there to the parent; a folder of this process's own is made when needed."""
@@ -164,7 +160,7 @@ class Spool:
         """
         folder, _ = self._opened()
         size_bytes = file.stat().st_size
-        self._refuse_past_bounds(folder.path, size_bytes)
+        self._bounds.refuse_past(folder.path, size_bytes)
         upload = Upload(uuid.uuid4().hex, run_id, path, size_bytes)
         copy = folder.file(upload.name)
         try:
@@ -172,8 +168,7 @@ class Spool:
         except BaseException:
             copy.unlink(missing_ok=True)
             raise
-        with self._lock:
-            self._pending_uploads[upload.name] = size_bytes
+        self._bounds.copied(upload.name, size_bytes)
         return upload, copy
 
     def forget(self, upload: Upload) -> None:
@@ -216,34 +211,26 @@ class Spool:
         if changes.records:
             more_bytes = sum(len(one.record.frozen) for one in changes.records)
             try:
-                self._refuse_past_bounds(folder.path, more_bytes)
+                self._bounds.refuse_past(folder.path, more_bytes)
             except OSError:
                 # What the log has by now makes room. Left to a write without records, a training that never pauses
                 # would find the spool full for ever.
                 file.write(owed)
-                self._file_bytes = file.size_bytes()
+                self._bounds.file_bytes = file.size_bytes()
                 self._forget_copies(owed.stored)
-                self._refuse_past_bounds(folder.path, more_bytes)
+                self._bounds.refuse_past(folder.path, more_bytes)
         first_id = file.write(changes)
-        size_bytes = self._file_bytes = file.size_bytes()
+        size_bytes = self._bounds.file_bytes = file.size_bytes()
         self._peak_bytes = max(self._peak_bytes, size_bytes)
         if self._peak_bytes > _SHRINK_BYTES and size_bytes < _SHRINK_BYTES >> 4:
             file.shrink()
             self._peak_bytes = 0
         return first_id
 
-    def _refuse_past_bounds(self, folder: Path, more_bytes: int) -> None:
-        free_bytes = shutil.disk_usage(folder).free
-        if free_bytes - more_bytes < LOW_WATER_DISK_BYTES:
-            raise OSError(f"its disk has {free_bytes >> 20} MiB left; free some space, or set MLTRAIL_SPOOL to another")
-        with self._lock:
-            held_bytes = self._file_bytes + sum(self._pending_uploads.values())
-        if held_bytes + more_bytes > self._max_bytes:
-            raise OSError(
-                f"it holds {held_bytes >> 20} MiB of the {self._max_bytes >> 20} MiB that max_spool_bytes allows"
-            )
-
     def _opened(self) -> tuple[SpoolFolder, SpoolFile]:
+        folder, file = self._folder, self._file
+        if folder is not None and file is not None:
+            return folder, file  # without the lock: a call does not wait for a thread that was interrupted with it
         with self._lock:
             if self._folder is None or self._file is None:
                 self._folder, self._file = self._made()
@@ -289,8 +276,7 @@ class Spool:
 
     def _forget_copies(self, names: Sequence[str]) -> None:
         for name in names:
-            with self._lock:
-                self._pending_uploads.pop(name, None)
+            self._bounds.removed(name)
             if self._folder is not None:
                 with contextlib.suppress(OSError):  # what stays goes with the folder
                     self._folder.file(name).unlink(missing_ok=True)
