@@ -44,6 +44,31 @@ class CallTimes:
     made them, in whichever call happens to make one too many."""
 
 
+@dataclass(frozen=True, slots=True)
+class LongCall:
+    """A call that took longer than the limit: its CPU time, what it waited by itself, what the machine did not let it,
+    and what the interpreter collected of garbage in it."""
+
+    kind: str
+    took_ms: float
+    cpu_ms: float
+    waiting_ms: float
+    not_let_ms: float
+    collecting_ms: float
+
+    @property
+    def own_ms(self) -> float:
+        """What it took by itself."""
+        return self.cpu_ms + self.waiting_ms
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}: {self.took_ms:.2f} ms, {self.own_ms:.2f} by itself: {self.cpu_ms:.2f} of CPU "
+            f"+ {self.waiting_ms:.2f} of waiting; not let {self.not_let_ms:.2f}, collecting garbage "
+            f"{self.collecting_ms:.2f}"
+        )
+
+
 _NUMBERS = 5
 
 
@@ -97,10 +122,7 @@ class Clock:
         """Return what each kind of call took."""
         found = []
         for kind, numbers in self._spent.items():
-            spent = [
-                _Spent(wall, cpu, not_let, bool(has_waited), collecting)
-                for wall, cpu, not_let, has_waited, collecting in np.reshape(numbers, (-1, _NUMBERS)).tolist()
-            ]
+            spent = _each(numbers)
             times_us = np.array([one.wall for one in spent]) * 1e6
             p50, p99, p999 = (float(us) for us in np.percentile(times_us, (50, 99, 99.9)))
             longest = max(spent, key=lambda one: one.own)
@@ -123,10 +145,33 @@ class Clock:
             )
         return found
 
+    def long_calls(self) -> list[LongCall]:
+        """Return those that took longer than the limit, of all kinds."""
+        return [
+            LongCall(
+                kind,
+                took_ms=one.wall * 1e3,
+                cpu_ms=min(one.own, one.cpu) * 1e3,
+                waiting_ms=max(0.0, one.own - one.cpu) * 1e3,
+                not_let_ms=max(0.0, one.wall - one.own - one.collecting) * 1e3,
+                collecting_ms=one.collecting * 1e3,
+            )
+            for kind, numbers in self._spent.items()
+            for one in _each(numbers)
+            if one.wall * 1e3 > LIMIT_MS
+        ]
+
     def _not_let_s(self) -> float:
         if self._schedstat is None:
             return 0.0
         return int(os.pread(self._schedstat, 100, 0).split()[1]) / 1e9
+
+
+def _each(numbers: array[float]) -> list[_Spent]:
+    return [
+        _Spent(wall, cpu, not_let, bool(has_waited), collecting)
+        for wall, cpu, not_let, has_waited, collecting in np.reshape(numbers, (-1, _NUMBERS)).tolist()
+    ]
 
 
 class _Collections:
