@@ -14,7 +14,10 @@ import redis
 import structlog
 from xdist.scheduler import LoadFileScheduling
 
-from tests import preloaded, servers
+from tests import later, preloaded, servers
+
+for _name in ("mlflow", "pandas", "sklearn"):
+    later.import_later(_name)
 
 SHARING = {
     # MLflow, imported once, and its server, started once.

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
 
 import mltrail
 from tests.acceptance.stack import Stack, StackOf, start_projecting, wait_for
@@ -24,8 +23,8 @@ def stack(request: pytest.FixtureRequest, a_stack: StackOf) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def client(stack: Stack) -> MlflowClient:
-    return MlflowClient(stack.uri)
+def client(stack: Stack) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(stack.uri)
 
 
 def log_a_run(stack: Stack, folder: Path, name: str) -> str:
@@ -44,7 +43,7 @@ def log_a_run(stack: Stack, folder: Path, name: str) -> str:
     return run.id
 
 
-def test_mlflow_sees_what_the_sdk_logged(stack: Stack, client: MlflowClient, tmp_path: Path) -> None:
+def test_mlflow_sees_what_the_sdk_logged(stack: Stack, client: mlflow.MlflowClient, tmp_path: Path) -> None:
     run_id = log_a_run(stack, tmp_path, "gbm")
     run = client.get_run(run_id)
     assert (run.info.run_name, run.info.status) == ("gbm", "FINISHED")
@@ -66,7 +65,7 @@ def test_mlflow_sees_what_the_sdk_logged(stack: Stack, client: MlflowClient, tmp
     assert run_id in [found_run.info.run_id for found_run in found]
 
 
-def test_sdk_reads_what_mlflow_logged(stack: Stack, client: MlflowClient) -> None:
+def test_sdk_reads_what_mlflow_logged(stack: Stack, client: mlflow.MlflowClient) -> None:
     experiment_id = client.create_experiment("from-mlflow")
     run_id = client.create_run(experiment_id, run_name="theirs").info.run_id
     client.log_param(run_id, "lr", 0.5)
@@ -79,7 +78,7 @@ def test_sdk_reads_what_mlflow_logged(stack: Stack, client: MlflowClient) -> Non
     assert [run.id for run in mltrail.search_runs("from-mlflow", "metrics.loss = 4")] == [run_id]
 
 
-def test_commands_show_run_history_and_delivery(stack: Stack, client: MlflowClient, tmp_path: Path) -> None:
+def test_commands_show_run_history_and_delivery(stack: Stack, client: mlflow.MlflowClient, tmp_path: Path) -> None:
     run_id = log_a_run(stack, tmp_path, "shown")
     client.set_tag(run_id, "team", "audio")
     shown = stack.run("runs", "show", run_id)
@@ -95,7 +94,9 @@ def test_commands_show_run_history_and_delivery(stack: Stack, client: MlflowClie
     assert status["durability"] == "fsync"
 
 
-def test_everything_is_there_after_a_restart_and_a_rebuild(stack: Stack, client: MlflowClient, tmp_path: Path) -> None:
+def test_everything_is_there_after_a_restart_and_a_rebuild(
+    stack: Stack, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
     run_id = log_a_run(stack, tmp_path, "kept")
     before = repr(client.get_run(run_id).to_dictionary())  # repr: NaN is not equal to itself
     for server in (stack.api, stack.projector):
@@ -107,7 +108,7 @@ def test_everything_is_there_after_a_restart_and_a_rebuild(stack: Stack, client:
     assert repr(client.get_run(run_id).to_dictionary()) == before
 
 
-def test_stopped_projector_delays_reads_and_loses_no_write(stack: Stack, client: MlflowClient) -> None:
+def test_stopped_projector_delays_reads_and_loses_no_write(stack: Stack, client: mlflow.MlflowClient) -> None:
     experiment_id = client.create_experiment("patience")
     run_id = client.create_run(experiment_id).info.run_id
     stack.projector.stop()

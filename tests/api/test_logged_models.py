@@ -8,19 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import LoggedModelStatus, Metric
-from mlflow.exceptions import MlflowException
 
 from tests.api.running import DEADLINE_S, RunningApi
 
 
 @pytest.fixture
-def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    return MlflowClient(api.url)
+    return mlflow.MlflowClient(api.url)
 
 
 @pytest.fixture
@@ -39,32 +37,38 @@ def refused(response: httpx.Response, status: int, error_code: str) -> str:
     return str(response.json()["message"])
 
 
-def test_a_model_is_created_described_and_finalized(api: RunningApi, client: MlflowClient, experiment_id: str) -> None:
+def test_a_model_is_created_described_and_finalized(
+    api: RunningApi, client: mlflow.MlflowClient, experiment_id: str
+) -> None:
     run_id = api.create_run(experiment_id)
     created = client.create_logged_model(
         experiment_id, "gbm", run_id, {"team": "vision"}, {"depth": "3"}, model_type="classifier"
     )
-    assert created.status == LoggedModelStatus.PENDING
+    assert created.status == mlflow.entities.LoggedModelStatus.PENDING
     assert created.artifact_location == f"mlflow-artifacts:/{experiment_id}/models/{created.model_id}/artifacts"
     client.log_model_params(created.model_id, {"depth": "3", "rate": "0.1"})
     client.set_logged_model_tags(created.model_id, {"team": "audio", "a/b": "1"})
     client.delete_logged_model_tag(created.model_id, "a/b")
-    finalized = client.finalize_logged_model(created.model_id, LoggedModelStatus.READY)
+    finalized = client.finalize_logged_model(created.model_id, mlflow.entities.LoggedModelStatus.READY)
     found = client.get_logged_model(created.model_id)
     assert finalized.to_dictionary() == found.to_dictionary()
-    assert (found.name, found.status, found.source_run_id) == ("gbm", LoggedModelStatus.READY, run_id)
+    assert (found.name, found.status, found.source_run_id) == ("gbm", mlflow.entities.LoggedModelStatus.READY, run_id)
     assert (found.params, found.model_type) == ({"depth": "3", "rate": "0.1"}, "classifier")
     assert {key: value for key, value in found.tags.items() if not key.startswith("mlflow.")} == {"team": "audio"}
 
 
-def test_more_params_than_one_request_takes_are_logged(client: MlflowClient, experiment_id: str) -> None:
+def test_more_params_than_one_request_takes_are_logged(client: mlflow.MlflowClient, experiment_id: str) -> None:
     params = {f"p{number}": str(number) for number in range(250)}
     assert client.create_logged_model(experiment_id, params=params).params == params
 
 
-def test_metrics_that_name_a_model_are_the_models(api: RunningApi, client: MlflowClient, experiment_id: str) -> None:
+def test_metrics_that_name_a_model_are_the_models(
+    api: RunningApi, client: mlflow.MlflowClient, experiment_id: str
+) -> None:
     run_id, model_id = api.create_run(experiment_id), client.create_logged_model(experiment_id).model_id
-    client.log_batch(run_id, [Metric("loss", float(step), 5, step, model_id, "iris", "d1") for step in range(3)])
+    client.log_batch(
+        run_id, [mlflow.entities.Metric("loss", float(step), 5, step, model_id, "iris", "d1") for step in range(3)]
+    )
     client.log_metric(run_id, "loss", 9.0)
     found = client.get_logged_model(model_id).metrics
     assert [(one.key, one.value, one.step, one.timestamp, one.dataset_name, one.run_id) for one in found or []] == [
@@ -94,7 +98,7 @@ def test_files_of_a_model_are_kept_apart_from_its_runs(api: RunningApi, http: ht
 
 
 def test_models_are_searched_by_experiment_name_and_run_in_pages(
-    api: RunningApi, client: MlflowClient, experiment_id: str
+    api: RunningApi, client: mlflow.MlflowClient, experiment_id: str
 ) -> None:
     run_id = api.create_run(experiment_id)
     ids = [client.create_logged_model(experiment_id, f"m{n % 2}", run_id if n < 2 else None).model_id for n in range(5)]
@@ -116,7 +120,7 @@ def test_models_are_searched_by_experiment_name_and_run_in_pages(
     assert client.search_logged_models([api.create_experiment(secrets.token_hex(4))]) == []
 
 
-def test_a_registered_model_says_so(api: RunningApi, client: MlflowClient, experiment_id: str) -> None:
+def test_a_registered_model_says_so(api: RunningApi, client: mlflow.MlflowClient, experiment_id: str) -> None:
     model_id = client.create_logged_model(experiment_id).model_id
     name = f"registered {secrets.token_hex(4)}"
     client.create_registered_model(name)
@@ -127,9 +131,9 @@ def test_a_registered_model_says_so(api: RunningApi, client: MlflowClient, exper
     assert json.loads(tag) == [{"name": name, "version": "1"}, {"name": name, "version": "2"}]
 
 
-def test_a_param_of_a_model_never_changes(client: MlflowClient, experiment_id: str) -> None:
+def test_a_param_of_a_model_never_changes(client: mlflow.MlflowClient, experiment_id: str) -> None:
     model_id = client.create_logged_model(experiment_id, params={"depth": "3"}).model_id
-    with pytest.raises(MlflowException, match="already has the value '3' and can't become '4'"):
+    with pytest.raises(mlflow.MlflowException, match="already has the value '3' and can't become '4'"):
         client.log_model_params(model_id, {"new": "1", "depth": "4"})
     assert client.get_logged_model(model_id).params == {"depth": "3"}
 

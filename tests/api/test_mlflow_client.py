@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import math
 
+import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModelInput,
-    LoggedModelOutput,
-    Metric,
-    Param,
-    RunTag,
-    ViewType,
-)
-from mlflow.exceptions import MlflowException, RestException
 
 from tests.api.running import RunningApi
 
 
 @pytest.fixture
-def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # a failure shows at once, not after minutes
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    return MlflowClient(api.url)
+    return mlflow.MlflowClient(api.url)
 
 
-def test_an_experiment_is_created_found_renamed_tagged_deleted_and_restored(client: MlflowClient) -> None:
+def test_an_experiment_is_created_found_renamed_tagged_deleted_and_restored(client: mlflow.MlflowClient) -> None:
     experiment_id = client.create_experiment("life of an experiment", tags={"team": "vision"})
     found = client.get_experiment(experiment_id)
     assert (found.name, found.lifecycle_stage, found.tags) == ("life of an experiment", "active", {"team": "vision"})
@@ -52,11 +40,11 @@ def test_an_experiment_is_created_found_renamed_tagged_deleted_and_restored(clie
     assert experiment_id in [found.experiment_id for found in client.search_experiments()]
 
 
-def test_the_default_experiment_is_there(client: MlflowClient) -> None:
+def test_the_default_experiment_is_there(client: mlflow.MlflowClient) -> None:
     assert client.get_experiment("0").name == "Default"
 
 
-def test_what_a_run_logged_is_read_back_at_once(client: MlflowClient) -> None:
+def test_what_a_run_logged_is_read_back_at_once(client: mlflow.MlflowClient) -> None:
     run = client.create_run(client.create_experiment("a whole run"), run_name="first", tags={"mlflow.user": "ada"})
     run_id = run.info.run_id
     assert run.info.artifact_uri == f"mlflow-artifacts:/{run.info.experiment_id}/{run_id}/artifacts"
@@ -65,13 +53,13 @@ def test_what_a_run_logged_is_read_back_at_once(client: MlflowClient) -> None:
     client.log_batch(
         run_id,
         metrics=[
-            Metric("loss", 0.25, 2000, 2),
-            Metric("nan", math.nan, 1000, 0),
-            Metric("inf", math.inf, 1000, 0),
-            Metric("-inf", -math.inf, 1000, -3),
+            mlflow.entities.Metric("loss", 0.25, 2000, 2),
+            mlflow.entities.Metric("nan", math.nan, 1000, 0),
+            mlflow.entities.Metric("inf", math.inf, 1000, 0),
+            mlflow.entities.Metric("-inf", -math.inf, 1000, -3),
         ],
-        params=[Param("depth", "3")],
-        tags=[RunTag("team", "vision")],
+        params=[mlflow.entities.Param("depth", "3")],
+        tags=[mlflow.entities.RunTag("team", "vision")],
     )
     client.set_tag(run_id, "note", "ü" * 10)
     found = client.get_run(run_id)
@@ -89,13 +77,13 @@ def test_what_a_run_logged_is_read_back_at_once(client: MlflowClient) -> None:
     assert (ended.status, ended.end_time, ended.run_name) == ("FAILED", 5000, "first")
 
 
-def test_a_run_without_a_name_gets_one(client: MlflowClient) -> None:
+def test_a_run_without_a_name_gets_one(client: mlflow.MlflowClient) -> None:
     run = client.create_run("0")
     assert run.info.run_name
     assert client.get_run(run.info.run_id).data.tags["mlflow.runName"] == run.info.run_name
 
 
-def test_a_run_is_renamed_by_its_tag_and_by_update(client: MlflowClient) -> None:
+def test_a_run_is_renamed_by_its_tag_and_by_update(client: mlflow.MlflowClient) -> None:
     run_id = client.create_run("0", run_name="one").info.run_id
     client.set_tag(run_id, "mlflow.runName", "two")
     assert client.get_run(run_id).info.run_name == "two"
@@ -103,9 +91,11 @@ def test_a_run_is_renamed_by_its_tag_and_by_update(client: MlflowClient) -> None
     assert client.get_run(run_id).data.tags["mlflow.runName"] == "three"
 
 
-def test_metric_history_is_whole_however_it_is_paged(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_history_is_whole_however_it_is_paged(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = client.create_run("0").info.run_id
-    points = [Metric("loss", step / 7, 1000 + step, step) for step in range(2500)]
+    points = [mlflow.entities.Metric("loss", step / 7, 1000 + step, step) for step in range(2500)]
     for start in range(0, len(points), 1000):
         client.log_batch(run_id, metrics=points[start : start + 1000])
     client.log_batch(run_id, metrics=points[:10])  # sent twice, as a client that lost the answer does
@@ -116,48 +106,48 @@ def test_metric_history_is_whole_however_it_is_paged(client: MlflowClient, monke
     assert client.get_metric_history(run_id, "none") == []
 
 
-def test_a_param_that_changes_is_refused_with_both_values(client: MlflowClient) -> None:
+def test_a_param_that_changes_is_refused_with_both_values(client: mlflow.MlflowClient) -> None:
     run_id = client.create_run("0").info.run_id
     client.log_param(run_id, "lr", "0.125")
     client.log_param(run_id, "lr", "0.125")
-    with pytest.raises(MlflowException, match=r"(?s)0\.125.*0\.25") as raised:
+    with pytest.raises(mlflow.MlflowException, match=r"(?s)0\.125.*0\.25") as raised:
         client.log_param(run_id, "lr", "0.25")
     assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
     assert client.get_run(run_id).data.params == {"lr": "0.125"}
 
 
-def test_a_deleted_run_takes_nothing_until_it_is_restored(client: MlflowClient) -> None:
+def test_a_deleted_run_takes_nothing_until_it_is_restored(client: mlflow.MlflowClient) -> None:
     experiment_id = client.create_experiment("deleting")
     run_id = client.create_run(experiment_id).info.run_id
     client.log_metric(run_id, "loss", 1)
     client.delete_run(run_id)
-    with pytest.raises(RestException, match="deleted") as raised:
+    with pytest.raises(mlflow.exceptions.RestException, match="deleted") as raised:
         client.log_metric(run_id, "loss", 2)
     assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
     assert client.get_run(run_id).info.lifecycle_stage == "deleted"
     assert [run.info.run_id for run in client.search_runs([experiment_id])] == []
-    assert len(client.search_runs([experiment_id], run_view_type=ViewType.DELETED_ONLY)) == 1
+    assert len(client.search_runs([experiment_id], run_view_type=mlflow.entities.ViewType.DELETED_ONLY)) == 1
     client.restore_run(run_id)
     client.log_metric(run_id, "loss", 2)
     client.delete_experiment(experiment_id)
-    with pytest.raises(RestException, match="deleted"):
+    with pytest.raises(mlflow.exceptions.RestException, match="deleted"):
         client.log_metric(run_id, "loss", 3)
-    with pytest.raises(RestException, match="deleted"):
+    with pytest.raises(mlflow.exceptions.RestException, match="deleted"):
         client.create_run(experiment_id)
     client.restore_experiment(experiment_id)
     client.log_metric(run_id, "loss", 3)
     assert client.get_run(run_id).data.metrics == {"loss": 3}
 
 
-def test_datasets_and_models_of_a_run_are_shown(client: MlflowClient) -> None:
+def test_datasets_and_models_of_a_run_are_shown(client: mlflow.MlflowClient) -> None:
     run_id = client.create_run("0").info.run_id
-    dataset = Dataset("iris", "d1", "local", "{}", schema="[]", profile=None)
+    dataset = mlflow.entities.Dataset("iris", "d1", "local", "{}", schema="[]", profile=None)
     client.log_inputs(
         run_id,
-        datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])],
-        models=[LoggedModelInput("m-" + "1" * 32)],
+        datasets=[mlflow.entities.DatasetInput(dataset, [mlflow.entities.InputTag("mlflow.data.context", "training")])],
+        models=[mlflow.entities.LoggedModelInput("m-" + "1" * 32)],
     )
-    client.log_outputs(run_id, [LoggedModelOutput("m-" + "2" * 32, step=7)])
+    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput("m-" + "2" * 32, step=7)])
     run = client.get_run(run_id)
     assert run.inputs is not None
     assert run.outputs is not None
@@ -168,7 +158,7 @@ def test_datasets_and_models_of_a_run_are_shown(client: MlflowClient) -> None:
     assert [(model.model_id, model.step) for model in run.outputs.model_outputs] == [("m-" + "2" * 32, 7)]
 
 
-def test_search_finds_what_was_logged_a_moment_ago(client: MlflowClient) -> None:
+def test_search_finds_what_was_logged_a_moment_ago(client: mlflow.MlflowClient) -> None:
     experiment_id = client.create_experiment("searching")
     for number in range(5):
         run_id = client.create_run(experiment_id).info.run_id
@@ -181,16 +171,16 @@ def test_search_finds_what_was_logged_a_moment_ago(client: MlflowClient) -> None
 
 
 @pytest.mark.parametrize("name", ["create twice", "delete, then create"])
-def test_a_name_that_is_taken_is_refused(client: MlflowClient, name: str) -> None:
+def test_a_name_that_is_taken_is_refused(client: mlflow.MlflowClient, name: str) -> None:
     experiment_id = client.create_experiment(name)
     if "delete" in name:
         client.delete_experiment(experiment_id)
-    with pytest.raises(RestException) as raised:
+    with pytest.raises(mlflow.exceptions.RestException) as raised:
         client.create_experiment(name)
     assert raised.value.error_code == "RESOURCE_ALREADY_EXISTS"
 
 
-def test_what_is_not_there_is_not_found(client: MlflowClient) -> None:
+def test_what_is_not_there_is_not_found(client: mlflow.MlflowClient) -> None:
     run_id = client.create_run("0").info.run_id
     for ask in (
         lambda: client.get_run("f" * 32),
@@ -201,6 +191,6 @@ def test_what_is_not_there_is_not_found(client: MlflowClient) -> None:
         lambda: client.delete_tag(run_id, "no such tag"),
         lambda: client.delete_run("f" * 32),
     ):
-        with pytest.raises(RestException) as raised:
+        with pytest.raises(mlflow.exceptions.RestException) as raised:
             ask()
         assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"

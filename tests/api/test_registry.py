@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from tests.api.logs import FaultyLog
 from tests.api.running import DEADLINE_S, RunningApi, running_api
 
 
 @pytest.fixture
-def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    return MlflowClient(api.url)
+    return mlflow.MlflowClient(api.url)
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def http(api: RunningApi) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def name(client: MlflowClient) -> str:
+def name(client: mlflow.MlflowClient) -> str:
     """The name of a new registered model."""
     return str(client.create_registered_model(f"model {secrets.token_hex(4)}").name)
 
@@ -46,7 +45,7 @@ def refused(response: httpx.Response, status: int = 400, error_code: str = "INVA
     return str(response.json()["message"])
 
 
-def test_a_model_is_registered_and_found(client: MlflowClient) -> None:
+def test_a_model_is_registered_and_found(client: mlflow.MlflowClient) -> None:
     name = f"iris {secrets.token_hex(4)}"
     created = client.create_registered_model(name, {"team": "vision"}, "Tells flowers apart.")
     found = client.get_registered_model(name)
@@ -56,13 +55,15 @@ def test_a_model_is_registered_and_found(client: MlflowClient) -> None:
     assert found.creation_timestamp == found.last_updated_timestamp > 0
 
 
-def test_a_name_is_given_once(client: MlflowClient, name: str) -> None:
-    with pytest.raises(MlflowException, match="already exists") as raised:
+def test_a_name_is_given_once(client: mlflow.MlflowClient, name: str) -> None:
+    with pytest.raises(mlflow.MlflowException, match="already exists") as raised:
         client.create_registered_model(name)
     assert raised.value.error_code == "RESOURCE_ALREADY_EXISTS"
 
 
-def test_versions_count_up_and_are_found_with_their_source(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_versions_count_up_and_are_found_with_their_source(
+    api: RunningApi, client: mlflow.MlflowClient, name: str
+) -> None:
     run_id = api.create_run()
     source = source_of(api, run_id)
     for number in ("1", "2", "3"):
@@ -138,9 +139,9 @@ def test_a_slow_projector_is_waited_for(tmp_path: Path) -> None:
         assert made["version"] == "1"
 
 
-def test_registered_models_are_searched_in_pages(client: MlflowClient, tmp_path: Path) -> None:
+def test_registered_models_are_searched_in_pages(client: mlflow.MlflowClient, tmp_path: Path) -> None:
     with running_api(tmp_path) as api:
-        fresh = MlflowClient(api.url)
+        fresh = mlflow.MlflowClient(api.url)
         for name in ("c", "a", "b"):
             fresh.create_registered_model(name)
         api.post("/model-versions/create", {"name": "a", "source": "s3://b/x"})
@@ -156,7 +157,7 @@ def test_registered_models_are_searched_in_pages(client: MlflowClient, tmp_path:
         assert not second.token
 
 
-def test_versions_are_searched_by_name_and_run(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_versions_are_searched_by_name_and_run(api: RunningApi, client: mlflow.MlflowClient, name: str) -> None:
     runs = [api.create_run() for _ in range(2)]
     for run_id in (*runs, runs[0]):
         client.create_model_version(name, source_of(api, run_id), run_id)
@@ -173,7 +174,7 @@ def test_versions_are_searched_by_name_and_run(api: RunningApi, client: MlflowCl
     assert found("name = 'nobody has this name'") == []
 
 
-def test_a_version_made_from_another_keeps_its_lineage(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_a_version_made_from_another_keeps_its_lineage(api: RunningApi, client: mlflow.MlflowClient, name: str) -> None:
     run_id = api.create_run()
     client.create_model_version(name, source_of(api, run_id), run_id)
     copy = client.copy_model_version(f"models:/{name}/1", f"copy of {name}")
@@ -183,7 +184,9 @@ def test_a_version_made_from_another_keeps_its_lineage(api: RunningApi, client: 
     assert latest.json()["model_version"]["source"] == f"models:/{name}/1"
 
 
-def test_a_version_from_a_logged_model_knows_run_and_files(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_a_version_from_a_logged_model_knows_run_and_files(
+    api: RunningApi, client: mlflow.MlflowClient, name: str
+) -> None:
     run_id = api.create_run()
     model = client.create_logged_model("0", source_run_id=run_id)
     body = {"name": name, "source": f"models:/{model.model_id}", "model_id": model.model_id}
@@ -196,7 +199,9 @@ def test_a_version_from_a_logged_model_knows_run_and_files(api: RunningApi, clie
     assert httpx.get(f"{api.url}/model-versions/get-artifact", params=link).text == "flavors"
 
 
-def test_a_source_must_lie_within_what_the_request_names(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_a_source_must_lie_within_what_the_request_names(
+    api: RunningApi, client: mlflow.MlflowClient, name: str
+) -> None:
     run_id, other = api.create_run(), api.create_run()
     model_id = client.create_logged_model("0").model_id
     root = f"mlflow-artifacts:/0/{run_id}/artifacts"

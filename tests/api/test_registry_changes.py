@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from mltrail_core.registry_rules import STOCK_STAGES
 from tests.api.running import RunningApi
@@ -16,14 +15,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated since 2.9.0:FutureW
 
 
 @pytest.fixture
-def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    return MlflowClient(api.url)
+    return mlflow.MlflowClient(api.url)
 
 
 @pytest.fixture
-def name(client: MlflowClient) -> str:
+def name(client: mlflow.MlflowClient) -> str:
     """The name of a registered model with three versions."""
     name = str(client.create_registered_model(f"model {secrets.token_hex(4)}").name)
     for number in range(3):
@@ -32,16 +31,16 @@ def name(client: MlflowClient) -> str:
 
 
 def error_code_of(act: Callable[[], object]) -> str:
-    with pytest.raises(MlflowException) as raised:
+    with pytest.raises(mlflow.MlflowException) as raised:
         act()
     return str(raised.value.error_code)
 
 
-def stages_of(client: MlflowClient, name: str) -> dict[str, str]:
+def stages_of(client: mlflow.MlflowClient, name: str) -> dict[str, str]:
     return {str(found.version): str(found.current_stage) for found in client.search_model_versions(f"name = '{name}'")}
 
 
-def test_a_rename_takes_everything_along_and_frees_the_name(client: MlflowClient, name: str) -> None:
+def test_a_rename_takes_everything_along_and_frees_the_name(client: mlflow.MlflowClient, name: str) -> None:
     client.set_registered_model_tag(name, "team", "vision")
     client.set_model_version_tag(name, "2", "checked", "yes")
     client.set_registered_model_alias(name, "champion", "2")
@@ -58,14 +57,14 @@ def test_a_rename_takes_everything_along_and_frees_the_name(client: MlflowClient
     assert client.create_model_version(name, "s3://bucket/y").version == "1"
 
 
-def test_a_rename_to_a_taken_name_is_refused_and_to_its_own_is_not(client: MlflowClient, name: str) -> None:
+def test_a_rename_to_a_taken_name_is_refused_and_to_its_own_is_not(client: mlflow.MlflowClient, name: str) -> None:
     other = client.create_registered_model(f"{name} other").name
     assert error_code_of(lambda: client.rename_registered_model(name, other)) == "RESOURCE_ALREADY_EXISTS"
     client.rename_registered_model(name, name)
     assert len(stages_of(client, name)) == 3
 
 
-def test_descriptions_are_changed_and_taken_away(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_descriptions_are_changed_and_taken_away(api: RunningApi, client: mlflow.MlflowClient, name: str) -> None:
     described = client.update_registered_model(name, "Tells flowers apart.")
     assert described.description == client.get_registered_model(name).description == "Tells flowers apart."
     assert described.last_updated_timestamp >= described.creation_timestamp
@@ -76,7 +75,7 @@ def test_descriptions_are_changed_and_taken_away(api: RunningApi, client: Mlflow
     assert "description" not in answer["model_version"]
 
 
-def test_tags_are_set_replaced_and_deleted(client: MlflowClient, name: str) -> None:
+def test_tags_are_set_replaced_and_deleted(client: mlflow.MlflowClient, name: str) -> None:
     for value in ("one", "two"):
         client.set_registered_model_tag(name, "team", value)
         client.set_model_version_tag(name, "1", "state", value)
@@ -88,7 +87,7 @@ def test_tags_are_set_replaced_and_deleted(client: MlflowClient, name: str) -> N
     assert (client.get_registered_model(name).tags, client.get_model_version(name, "1").tags) == ({}, {})
 
 
-def test_an_alias_moves_between_versions_and_goes_with_its_version(client: MlflowClient, name: str) -> None:
+def test_an_alias_moves_between_versions_and_goes_with_its_version(client: mlflow.MlflowClient, name: str) -> None:
     client.set_registered_model_alias(name, "champion", "1")
     client.set_registered_model_alias(name, "champion", "2")
     client.set_registered_model_alias(name, "best", "2")
@@ -102,7 +101,7 @@ def test_an_alias_moves_between_versions_and_goes_with_its_version(client: Mlflo
     assert client.get_model_version_by_alias(name, "latest").version == "3"
 
 
-def test_stages_change_and_others_are_archived(client: MlflowClient, name: str) -> None:
+def test_stages_change_and_others_are_archived(client: mlflow.MlflowClient, name: str) -> None:
     client.transition_model_version_stage(name, "1", "production")
     client.transition_model_version_stage(name, "2", "Production")
     assert stages_of(client, name) == {"1": "Production", "2": "Production", "3": "None"}
@@ -116,7 +115,9 @@ def test_stages_change_and_others_are_archived(client: MlflowClient, name: str) 
     assert copy.source == f"models:/{name}/3"
 
 
-def test_a_stage_that_the_server_does_not_have_is_refused(client: MlflowClient, api: RunningApi, name: str) -> None:
+def test_a_stage_that_the_server_does_not_have_is_refused(
+    client: mlflow.MlflowClient, api: RunningApi, name: str
+) -> None:
     for stage in ("Live", "Deleted_Internal"):
         act = lambda stage=stage: client.transition_model_version_stage(name, "1", stage)  # noqa: E731
         assert error_code_of(act) == "INVALID_PARAMETER_VALUE"
@@ -124,7 +125,7 @@ def test_a_stage_that_the_server_does_not_have_is_refused(client: MlflowClient, 
     assert api.post("/model-versions/transition-stage", body).status_code == 400
 
 
-def test_stages_of_its_own_work_like_those_of_mlflow(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_stages_of_its_own_work_like_those_of_mlflow(api: RunningApi, client: mlflow.MlflowClient, name: str) -> None:
     object.__setattr__(api.services, "stages", (*STOCK_STAGES, "Canary"))
     try:
         client.transition_model_version_stage(name, "1", "canary")
@@ -138,7 +139,7 @@ def test_stages_of_its_own_work_like_those_of_mlflow(api: RunningApi, client: Ml
     assert stages_of(client, name)["2"] == "Canary"
 
 
-def test_a_deleted_version_is_gone_and_its_number_is_not_given_again(client: MlflowClient, name: str) -> None:
+def test_a_deleted_version_is_gone_and_its_number_is_not_given_again(client: mlflow.MlflowClient, name: str) -> None:
     client.delete_model_version(name, "3")
     for act in (
         lambda: client.get_model_version(name, "3"),
@@ -154,7 +155,7 @@ def test_a_deleted_version_is_gone_and_its_number_is_not_given_again(client: Mlf
     assert client.create_model_version(name, "s3://bucket/x").version == "4"
 
 
-def test_a_deleted_model_is_gone_with_all_that_was_its_own(client: MlflowClient, name: str) -> None:
+def test_a_deleted_model_is_gone_with_all_that_was_its_own(client: mlflow.MlflowClient, name: str) -> None:
     client.set_registered_model_tag(name, "team", "vision")
     client.set_registered_model_alias(name, "champion", "1")
     client.delete_registered_model(name)
@@ -173,7 +174,7 @@ def test_a_deleted_model_is_gone_with_all_that_was_its_own(client: MlflowClient,
     assert client.create_model_version(name, "s3://bucket/x").version == "1"
 
 
-def test_models_are_searched_by_name_and_tags(client: MlflowClient) -> None:
+def test_models_are_searched_by_name_and_tags(client: mlflow.MlflowClient) -> None:
     mark = secrets.token_hex(4)
     for word, team in (("Iris", "vision"), ("iris", "vision"), ("wine", "food")):
         client.create_registered_model(f"{word} {mark}", {"team": team, "mark": mark})
@@ -193,7 +194,9 @@ def test_models_are_searched_by_name_and_tags(client: MlflowClient) -> None:
     assert found("tags.nobody != 'x'") == []
 
 
-def test_versions_are_searched_by_number_run_source_and_tags(api: RunningApi, client: MlflowClient, name: str) -> None:
+def test_versions_are_searched_by_number_run_source_and_tags(
+    api: RunningApi, client: mlflow.MlflowClient, name: str
+) -> None:
     run_id = api.create_run()
     client.create_model_version(name, f"mlflow-artifacts:/0/{run_id}/artifacts/model", run_id, {"kind": "tree"})
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
-from mlflow import MlflowClient
 
 from mltrail_api.v1.registry_moment import moment_us
 from mltrail_core.clock import now_us
@@ -25,7 +25,7 @@ class Watched:
 
     def __init__(self, api: RunningApi) -> None:
         self.api = api
-        self.client = MlflowClient(api.url)
+        self.client = mlflow.MlflowClient(api.url)
         self.said: list[tuple[int, str, Said | None]] = []
 
     def note(self, *names: str) -> int:

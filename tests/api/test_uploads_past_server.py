@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
-from mlflow.utils import server_info
 
 from tests.api.past_server import MIB, PROXY, PastServer, random_bytes, sha256_of
 from tests.api.running import RunningApi, running_api
@@ -23,9 +21,9 @@ FLAGS = (
 
 
 @pytest.fixture
-def client(past_server: PastServer) -> MlflowClient:
-    server_info._clear_server_info_cache()
-    return MlflowClient(past_server.api.url)
+def client(past_server: PastServer) -> mlflow.MlflowClient:
+    mlflow.utils.server_info._clear_server_info_cache()
+    return mlflow.MlflowClient(past_server.api.url)
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def flags(api: RunningApi) -> set[bool]:
 
 
 def test_the_stock_client_uploads_in_parts_and_downloads_in_ranges_past_the_server(
-    past_server: PastServer, client: MlflowClient, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    past_server: PastServer, client: mlflow.MlflowClient, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     content = random_bytes(25 * MIB)
@@ -60,14 +58,16 @@ def test_the_stock_client_uploads_in_parts_and_downloads_in_ranges_past_the_serv
     assert not past_server.bucket.keys("blobs/")
     listed = [(file.path, file.is_dir, file.file_size) for file in client.list_artifacts(run_id, "models")]
     assert listed == [("models/model.bin", False, 25 * MIB)]
-    found = Path(download_artifacts(f"runs:/{run_id}/models/model.bin", dst_path=str(tmp_path / "back")))
+    found = Path(
+        mlflow.artifacts.download_artifacts(f"runs:/{run_id}/models/model.bin", dst_path=str(tmp_path / "back"))
+    )
     assert sha256_of(found.read_bytes()) == sha256_of(content)
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
     assert sha256_of(past_server.read(f"0/{run_id}/artifacts/models/model.bin")) == sha256_of(content)
 
 
 def test_a_client_that_fails_in_the_middle_aborts_and_leaves_nothing(
-    past_server: PastServer, client: MlflowClient, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    past_server: PastServer, client: mlflow.MlflowClient, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
@@ -108,11 +108,11 @@ def test_a_folder_refuses_in_words_that_make_the_client_go_through_the_server(
         monkeypatch.setenv(name, "true")
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1000")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    client, run_id, content = MlflowClient(api.url), api.create_run(), random_bytes(5000)
+    client, run_id, content = mlflow.MlflowClient(api.url), api.create_run(), random_bytes(5000)
     (tmp_path / "f.bin").write_bytes(content)
     client.log_artifact(run_id, str(tmp_path / "f.bin"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", api.url)
-    found = download_artifacts(f"runs:/{run_id}/f.bin", dst_path=str(tmp_path / "back"))
+    found = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/f.bin", dst_path=str(tmp_path / "back"))
     assert Path(found).read_bytes() == content
     for path in ("/artifacts/presigned-upload-url", "/artifacts/presigned-download-url"):
         message = refused(api.post(path, {"run_id": run_id, "path": "f.bin"}), 400, "INVALID_PARAMETER_VALUE")

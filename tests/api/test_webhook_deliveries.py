@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
-from mlflow import MlflowClient
 
 from mltrail_projector.digest import digest_read_model
 from mltrail_projector.rebuild import rebuild
@@ -28,9 +28,9 @@ def api(folder: Path) -> Iterator[RunningApi]:
 
 
 @pytest.fixture
-def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    return MlflowClient(api.url)
+    return mlflow.MlflowClient(api.url)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_delivery_that_fails_twice_is_retried_under_the_same_id_and_its_attempts_are_kept(
-    api: RunningApi, client: MlflowClient, receiver: Receiver
+    api: RunningApi, client: mlflow.MlflowClient, receiver: Receiver
 ) -> None:
     receiver.answers = [503, 429]
     webhook = client.create_webhook("retried", receiver.url, ["registered_model.created"], secret="x")
@@ -65,7 +65,7 @@ def test_a_delivery_that_fails_twice_is_retried_under_the_same_id_and_its_attemp
 
 @pytest.mark.parametrize(("answers", "attempts"), [([500] * 9, 4), ([404], 1), ([302], 1)])
 def test_a_delivery_is_given_up_and_can_be_replayed(
-    api: RunningApi, client: MlflowClient, receiver: Receiver, answers: list[int], attempts: int
+    api: RunningApi, client: mlflow.MlflowClient, receiver: Receiver, answers: list[int], attempts: int
 ) -> None:
     receiver.answers = list(answers)
     webhook = client.create_webhook("given-up", receiver.url, ["registered_model.created"])
@@ -84,7 +84,7 @@ def test_a_delivery_is_given_up_and_can_be_replayed(
 
 
 def test_a_disabled_webhook_is_told_nothing_and_a_deleted_one_not_even_what_waits(
-    api: RunningApi, client: MlflowClient, receiver: Receiver
+    api: RunningApi, client: mlflow.MlflowClient, receiver: Receiver
 ) -> None:
     silent = client.create_webhook("silent", receiver.url, ["registered_model.created"], status="DISABLED")
     gone = client.create_webhook("gone", receiver.url, ["registered_model.created"])
@@ -103,7 +103,7 @@ def test_a_disabled_webhook_is_told_nothing_and_a_deleted_one_not_even_what_wait
 
 
 def test_deliveries_are_listed_in_pages_the_newest_first(
-    api: RunningApi, client: MlflowClient, receiver: Receiver
+    api: RunningApi, client: mlflow.MlflowClient, receiver: Receiver
 ) -> None:
     webhook = client.create_webhook("paged", receiver.url, ["registered_model.created"])
     for number in range(5):
@@ -124,7 +124,9 @@ def test_deliveries_are_listed_in_pages_the_newest_first(
     assert api.client.post(f"{url}/nobody/redeliver").status_code == 404
 
 
-def test_stages_are_told_to_who_asks_by_our_own_word(api: RunningApi, client: MlflowClient, receiver: Receiver) -> None:
+def test_stages_are_told_to_who_asks_by_our_own_word(
+    api: RunningApi, client: mlflow.MlflowClient, receiver: Receiver
+) -> None:
     wanted = {"events": [{"entity": "MODEL_VERSION", "action": "STAGE_CHANGED"}]}
     answer = api.post("/webhooks", {"name": "stages", "url": receiver.url, **wanted})
     assert answer.status_code == 200, answer.text

@@ -7,11 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities.webhook import WebhookEvent, WebhookEventStr
-from mlflow.exceptions import MlflowException, RestException
-from mlflow.webhooks.delivery import _generate_hmac_signature
 from sqlalchemy import select
 
 from mltrail_api.appender import Written
@@ -21,7 +18,7 @@ from tests.api.delivering import LOCAL, delivering
 from tests.api.running import RunningApi, running_api, wait_until
 from tests.webhook_receiver import Receiver, receiving
 
-REGISTRY_EVENTS: list[WebhookEventStr | WebhookEvent] = [
+REGISTRY_EVENTS: list[mlflow.entities.webhook.WebhookEventStr | mlflow.entities.webhook.WebhookEvent] = [
     "registered_model.created",
     "model_version.created",
     "model_version_tag.set",
@@ -44,9 +41,9 @@ def api(folder: Path) -> Iterator[RunningApi]:
 
 
 @pytest.fixture
-def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    return MlflowClient(api.url)
+    return mlflow.MlflowClient(api.url)
 
 
 @pytest.fixture
@@ -55,7 +52,7 @@ def receiver() -> Iterator[Receiver]:
         yield found
 
 
-def test_a_webhook_is_made_found_listed_changed_and_deleted(client: MlflowClient) -> None:
+def test_a_webhook_is_made_found_listed_changed_and_deleted(client: mlflow.MlflowClient) -> None:
     made = client.create_webhook("first", "http://127.0.0.1:9/hook", ["model_version.created"], "words", "s3cret")
     assert (made.name, made.status, made.description) == ("first", "ACTIVE", "words")
     assert client.get_webhook(made.webhook_id) == made or client.get_webhook(made.webhook_id).url == made.url
@@ -64,13 +61,13 @@ def test_a_webhook_is_made_found_listed_changed_and_deleted(client: MlflowClient
     assert (changed.name, changed.url, changed.description) == ("second", made.url, "words")
     assert [str(event) for event in changed.events] == ["registered_model.created"]
     client.delete_webhook(made.webhook_id)
-    with pytest.raises(MlflowException) as raised:
+    with pytest.raises(mlflow.MlflowException) as raised:
         client.get_webhook(made.webhook_id)
     assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
     assert made.webhook_id not in [webhook.webhook_id for webhook in client.list_webhooks()]
 
 
-def test_webhooks_are_listed_in_pages_the_newest_first(client: MlflowClient) -> None:
+def test_webhooks_are_listed_in_pages_the_newest_first(client: mlflow.MlflowClient) -> None:
     made = [client.create_webhook(f"p{n}", "http://localhost/", ["prompt.created"]).webhook_id for n in range(5)]
     found, token = [], None
     while True:
@@ -84,7 +81,7 @@ def test_webhooks_are_listed_in_pages_the_newest_first(client: MlflowClient) -> 
 
 
 def test_each_registry_event_is_told_as_mlflow_tells_it_and_signed(
-    client: MlflowClient, receiver: Receiver, folder: Path
+    client: mlflow.MlflowClient, receiver: Receiver, folder: Path
 ) -> None:
     client.create_registered_model("before")
     client.create_webhook("all", receiver.url, REGISTRY_EVENTS, secret="pssst")
@@ -112,6 +109,8 @@ def test_each_registry_event_is_told_as_mlflow_tells_it_and_signed(
         "model_version_alias.created": {"name": "told", "alias": "champion", "version": "1"},
         "model_version_alias.deleted": {"name": "told", "alias": "champion"},
     }
+    from mlflow.webhooks.delivery import _generate_hmac_signature
+
     for request in receiver.received:
         assert request.is_signed_with("pssst")
         assert not request.is_signed_with("pst")
@@ -126,12 +125,12 @@ def test_each_registry_event_is_told_as_mlflow_tells_it_and_signed(
         assert file.is_dir() or b"pssst" not in file.read_bytes(), file
 
 
-def test_what_was_refused_is_not_told(client: MlflowClient, receiver: Receiver) -> None:
+def test_what_was_refused_is_not_told(client: mlflow.MlflowClient, receiver: Receiver) -> None:
     client.create_registered_model("taken")
     client.create_webhook("refused", receiver.url, ["registered_model.created", "model_version_alias.created"])
-    with pytest.raises(RestException):
+    with pytest.raises(mlflow.exceptions.RestException):
         client.create_registered_model("taken")
-    with pytest.raises(RestException):
+    with pytest.raises(mlflow.exceptions.RestException):
         client.set_registered_model_alias("taken", "champion", "9")
     client.create_registered_model("free")
     wait_until(lambda: bool(receiver.received))
@@ -139,9 +138,12 @@ def test_what_was_refused_is_not_told(client: MlflowClient, receiver: Receiver) 
 
 
 def test_a_test_sends_the_example_of_an_event_and_says_what_was_answered(
-    client: MlflowClient, receiver: Receiver
+    client: mlflow.MlflowClient, receiver: Receiver
 ) -> None:
-    events: list[WebhookEventStr | WebhookEvent] = ["model_version_tag.set", "model_version.created"]
+    events: list[mlflow.entities.webhook.WebhookEventStr | mlflow.entities.webhook.WebhookEvent] = [
+        "model_version_tag.set",
+        "model_version.created",
+    ]
     webhook = client.create_webhook("tested", receiver.url, events, secret="s")
     result = client.test_webhook(webhook.webhook_id)
     assert (result.success, result.response_status, result.response_body) == (True, 200, "fine")
@@ -168,7 +170,7 @@ def test_a_test_sends_the_example_of_an_event_and_says_what_was_answered(
 
 
 def test_a_secret_that_is_changed_or_taken_away_signs_no_more_and_is_forgotten(
-    client: MlflowClient, receiver: Receiver, folder: Path
+    client: mlflow.MlflowClient, receiver: Receiver, folder: Path
 ) -> None:
     webhook = client.create_webhook("turning", receiver.url, ["prompt.created"], secret="one-secret")
     client.test_webhook(webhook.webhook_id)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks import offline_training, projector_scale
-from tests.benchmarks.__main__ import main
+# What benchmarks import, MLflow's client among it, only the process needs that runs them: so each test imports its own.
 
 
 def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.benchmarks.__main__ import main
+
     main(["--quick", "client", "http", "native", "growth", "series", "search", "--peers", "folder"])
     main(["--quick", "sdk", "--clients", "mltrail, Redis", "mltrail, offline"])
     main(["--quick", "start", "--peers", "canned"])  # a second start of mltrail costs more than all rows together
@@ -32,6 +33,8 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
 def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    from tests.benchmarks import offline_training
+
     offline_training.main(["--quick"])
     printed = capsys.readouterr().out
     assert "then all has arrived" in printed
@@ -40,5 +43,7 @@ def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
 
 
 def test_two_projectors_are_timed_and_project_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.benchmarks import projector_scale
+
     projector_scale.main(["--quick", "--projectors", "2"])
     assert "2 projectors" in capsys.readouterr().out

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import RunInputs
 
 from mltrail_cli.server.embedded import embedded_server
 from mltrail_cli.settings import Settings
@@ -30,7 +28,7 @@ class Tracking:
 
     url: str
     experiment_id: str
-    client: MlflowClient
+    client: mlflow.MlflowClient
 
     def files(self, run_id: str, folder: str = "") -> list[str]:
         """Return the paths of all of a run's files below a folder, sorted."""
@@ -39,7 +37,7 @@ class Tracking:
         return sorted([entry.path for entry in found if not entry.is_dir] + deeper)
 
 
-def inputs_of(run_id: str) -> RunInputs:
+def inputs_of(run_id: str) -> mlflow.entities.RunInputs:
     """Return what a run read."""
     inputs = mlflow.get_run(run_id).inputs
     assert inputs is not None
@@ -68,7 +66,7 @@ def tracking(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server_url)
     experiment = mlflow.set_experiment(request.node.name)
     assert mlflow.get_tracking_uri() == server_url
-    yield Tracking(server_url, experiment.experiment_id, MlflowClient())
+    yield Tracking(server_url, experiment.experiment_id, mlflow.MlflowClient())
     while mlflow.active_run() is not None:
         mlflow.end_run()
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)

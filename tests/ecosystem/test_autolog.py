@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 import mlflow
 import pytest
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+import sklearn
 
 from tests.ecosystem.conftest import Tracking, inputs_of
 
@@ -23,8 +21,8 @@ def autologging(tracking: Tracking) -> Iterator[Tracking]:
 
 
 def test_autolog_records_a_fit(autologging: Tracking) -> None:
-    data, target = load_iris(return_X_y=True, as_frame=True)
-    LogisticRegression(C=0.5, max_iter=200).fit(data, target)
+    data, target = sklearn.datasets.load_iris(return_X_y=True, as_frame=True)
+    sklearn.linear_model.LogisticRegression(C=0.5, max_iter=200).fit(data, target)
     [run] = autologging.client.search_runs([autologging.experiment_id])
     assert run.info.status == "FINISHED"
     assert run.data.params["C"] == "0.5"
@@ -45,8 +43,10 @@ def test_autolog_records_a_fit(autologging: Tracking) -> None:
 
 
 def test_autolog_records_a_grid_search_as_child_runs(autologging: Tracking) -> None:
-    data, target = load_iris(return_X_y=True, as_frame=True)
-    search = GridSearchCV(LogisticRegression(max_iter=200), {"C": [0.1, 1.0, 10.0]}, cv=2).fit(data, target)
+    data, target = sklearn.datasets.load_iris(return_X_y=True, as_frame=True)
+    search = sklearn.model_selection.GridSearchCV(
+        sklearn.linear_model.LogisticRegression(max_iter=200), {"C": [0.1, 1.0, 10.0]}, cv=2
+    ).fit(data, target)
     found = autologging.client.search_runs([autologging.experiment_id])
     [parent] = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     children = autologging.client.search_runs(

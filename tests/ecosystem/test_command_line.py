@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 from pathlib import Path
 
 import click
 import mlflow
-import mlflow.experiments
-import mlflow.runs
-import mlflow.store.artifact.cli
 import pytest
 from click.testing import CliRunner
 
 from tests.ecosystem.conftest import Tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's own
+
+
+def commands_of(name: str) -> click.Group:
+    """Return a part of the command line of MLflow, by its module."""
+    found = importlib.import_module(f"mlflow.{name}").commands
+    assert isinstance(found, click.Group)
+    return found
 
 
 def said(commands: click.Group, *arguments: str) -> str:
@@ -27,7 +32,7 @@ def said(commands: click.Group, *arguments: str) -> str:
 
 
 def test_experiments_are_made_found_renamed_deleted_and_restored(tracking: Tracking) -> None:
-    commands = mlflow.experiments.commands
+    commands = commands_of("experiments")
     experiment_id = said(commands, "create", "--experiment-name", "from a shell").split()[-1]
     assert tracking.client.get_experiment(experiment_id).name == "from a shell"
     assert "from a shell" in said(commands, "search")
@@ -44,14 +49,14 @@ def test_the_runs_of_an_experiment_become_a_table(tracking: Tracking, tmp_path: 
         mlflow.log_params({"lr": 0.1})
         mlflow.log_metric("loss", 0.25)
     file = tmp_path / "runs.csv"
-    said(mlflow.experiments.commands, "csv", "--experiment-id", tracking.experiment_id, "--filename", str(file))
+    said(commands_of("experiments"), "csv", "--experiment-id", tracking.experiment_id, "--filename", str(file))
     with file.open() as rows:
         [row] = csv.DictReader(rows)
     assert (row["run_id"], row["params.lr"], row["metrics.loss"]) == (run.info.run_id, "0.1", "0.25")
 
 
 def test_runs_are_listed_described_deleted_and_restored(tracking: Tracking) -> None:
-    commands = mlflow.runs.commands
+    commands = commands_of("runs")
     with mlflow.start_run(run_name="to be described") as run:
         mlflow.log_metric("loss", 0.25)
         mlflow.set_tag("team", "vision")
@@ -69,7 +74,7 @@ def test_runs_are_listed_described_deleted_and_restored(tracking: Tracking) -> N
 
 
 def test_artifacts_are_logged_listed_and_fetched(tracking: Tracking, tmp_path: Path) -> None:
-    commands = mlflow.store.artifact.cli.commands
+    commands = commands_of("store.artifact.cli")
     run_id = tracking.client.create_run(tracking.experiment_id).info.run_id
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.txt").write_text("one")

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import mlflow
-import mlflow.sklearn
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from mlflow.data.pandas_dataset import from_pandas
-from mlflow.models import make_metric
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+import sklearn
 
 from tests.ecosystem.conftest import Tracking, inputs_of
 
@@ -17,10 +13,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and scikit-learn 
 
 
 def test_an_evaluation_logs_metrics_plots_tables_and_the_dataset(tracking: Tracking) -> None:
-    data, target = load_iris(return_X_y=True, as_frame=True)
+    data, target = sklearn.datasets.load_iris(return_X_y=True, as_frame=True)
     is_second = (target == 1).astype(int)
-    classifier = LogisticRegression(max_iter=200).fit(data, is_second)
-    misses = make_metric(eval_fn=_misses, greater_is_better=False, name="misses")  # type: ignore[no-untyped-call]
+    classifier = sklearn.linear_model.LogisticRegression(max_iter=200).fit(data, is_second)
+    misses = mlflow.models.make_metric(eval_fn=_misses, greater_is_better=False, name="misses")  # type: ignore[no-untyped-call]
     frame = data.assign(label=is_second)
     with mlflow.start_run() as run:
         info = mlflow.sklearn.log_model(classifier, name="model", signature=mlflow.models.infer_signature(data))
@@ -41,7 +37,7 @@ def test_an_evaluation_logs_metrics_plots_tables_and_the_dataset(tracking: Track
     assert {"confusion_matrix.png", "roc_curve_plot.png", "precision_recall_curve_plot.png"} <= set(files)
     assert result.artifacts["confusion_matrix"].uri == f"{run.info.artifact_uri}/confusion_matrix.png"
     [used] = inputs_of(run.info.run_id).dataset_inputs
-    assert used.dataset.digest == from_pandas(frame, targets="label").digest
+    assert used.dataset.digest == mlflow.data.pandas_dataset.from_pandas(frame, targets="label").digest
     [scored] = inputs_of(run.info.run_id).model_inputs
     assert scored.model_id == info.model_id
     model = tracking.client.get_logged_model(info.model_id)

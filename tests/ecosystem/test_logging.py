@@ -8,14 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
-import mlflow.data
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from matplotlib.figure import Figure
-from mlflow.data.numpy_dataset import from_numpy
-from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
 
 from tests.ecosystem.conftest import Tracking, inputs_of
@@ -44,6 +39,8 @@ def test_tables_are_appended_and_loaded_over_runs(tracking: Tracking) -> None:
 
 
 def test_figures_images_texts_and_dicts_become_files(tracking: Tracking, tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
     figure = Figure()
     figure.add_subplot().plot([1, 2, 3])
     pixels = np.zeros((4, 6, 3), dtype=np.uint8)
@@ -107,9 +104,9 @@ def test_a_batch_is_logged_by_the_client_without_waiting(tracking: Tracking) -> 
     run_id = tracking.client.create_run(tracking.experiment_id).info.run_id
     pending = tracking.client.log_batch(
         run_id,
-        metrics=[Metric("a", value, 1000 + value, value) for value in range(50)],
-        params=[Param("p", "1")],
-        tags=[RunTag("t", "1")],
+        metrics=[mlflow.entities.Metric("a", value, 1000 + value, value) for value in range(50)],
+        params=[mlflow.entities.Param("p", "1")],
+        tags=[mlflow.entities.RunTag("t", "1")],
         synchronous=False,
     )
     assert pending is not None
@@ -169,10 +166,10 @@ def test_a_run_goes_on_where_it_ended(tracking: Tracking, monkeypatch: pytest.Mo
 
 def test_datasets_are_inputs_of_their_run(tracking: Tracking) -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0, 1, 0]})
-    dataset = from_pandas(frame, source="data/points.csv", name="points", targets="y")
+    dataset = mlflow.data.pandas_dataset.from_pandas(frame, source="data/points.csv", name="points", targets="y")
     with mlflow.start_run() as run:
         mlflow.log_input(dataset, context="training", tags={"split": "a"})
-        mlflow.log_input(from_numpy(np.arange(6.0)), context="test")
+        mlflow.log_input(mlflow.data.numpy_dataset.from_numpy(np.arange(6.0)), context="test")
         mlflow.log_input(dataset, context="training")  # stays as it was said first
     inputs = {used.dataset.name: used for used in inputs_of(run.info.run_id).dataset_inputs}
     assert set(inputs) == {"points", "dataset"}

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import mlflow
-import mlflow.sklearn
 import numpy as np
 import pytest
-from mlflow.exceptions import MlflowException
-from mlflow.models.model import ModelInfo
+import sklearn
 from numpy.typing import NDArray
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
 
 from tests.ecosystem.conftest import Tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and scikit-learn about each other
-DATA, TARGET = load_iris(return_X_y=True)
 
 
-def fitted(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=300).fit(DATA, TARGET)
+@cache
+def iris() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what is known of each flower, and its kind."""
+    data, target = sklearn.datasets.load_iris(return_X_y=True)
+    return data, target
 
 
-def logged(strength: float, *, registered_as: str | None = None) -> ModelInfo:
+def fitted(strength: float) -> sklearn.linear_model.LogisticRegression:
+    return sklearn.linear_model.LogisticRegression(C=strength, max_iter=300).fit(*iris())
+
+
+def logged(strength: float, *, registered_as: str | None = None) -> mlflow.models.model.ModelInfo:
     """Log a model in a run of its own."""
     with mlflow.start_run():
-        info: ModelInfo = mlflow.sklearn.log_model(
+        info: mlflow.models.model.ModelInfo = mlflow.sklearn.log_model(
             fitted(strength),
             name="model",
             registered_model_name=registered_as,
-            signature=mlflow.models.infer_signature(DATA, TARGET),
+            signature=mlflow.models.infer_signature(*iris()),
             metadata={"strength": strength},
         )
     return info
@@ -39,14 +42,14 @@ def logged(strength: float, *, registered_as: str | None = None) -> ModelInfo:
 
 def predicted(uri: str) -> NDArray[np.int64]:
     """Return what the model that `uri` names says of the data."""
-    found: NDArray[np.int64] = mlflow.pyfunc.load_model(uri).predict(DATA)
+    found: NDArray[np.int64] = mlflow.pyfunc.load_model(uri).predict(iris()[0])
     return found
 
 
 def test_a_model_is_loaded_by_version_by_alias_and_by_stage(tracking: Tracking) -> None:
     weak, strong = logged(1e-4, registered_as="iris"), logged(1.0, registered_as="iris")
     assert [str(info.registered_model_version) for info in (weak, strong)] == ["1", "2"]
-    says_weak, says_strong = fitted(1e-4).predict(DATA), fitted(1.0).predict(DATA)
+    says_weak, says_strong = fitted(1e-4).predict(iris()[0]), fitted(1.0).predict(iris()[0])
     assert (says_weak != says_strong).any()
     assert (predicted("models:/iris/1") == says_weak).all()
     assert (predicted("models:/iris/latest") == says_strong).all()
@@ -59,9 +62,9 @@ def test_a_model_is_loaded_by_version_by_alias_and_by_stage(tracking: Tracking) 
     tracking.client.transition_model_version_stage("iris", "2", "Production", archive_existing_versions=True)
     assert (predicted("models:/iris/Production") == says_strong).all()
     assert tracking.client.get_model_version("iris", "1").current_stage == "Archived"
-    assert (mlflow.sklearn.load_model(weak.model_uri).predict(DATA) == says_weak).all()
+    assert (mlflow.sklearn.load_model(weak.model_uri).predict(iris()[0]) == says_weak).all()
     tracking.client.delete_registered_model_alias("iris", "champion")
-    with pytest.raises(MlflowException, match="champion"):
+    with pytest.raises(mlflow.MlflowException, match="champion"):
         predicted("models:/iris@champion")
 
 
@@ -111,7 +114,7 @@ def test_the_client_keeps_a_registry(tracking: Tracking) -> None:
     assert (model.name, model.description) == ("renamed", "what it is for")
     assert mlflow.search_model_versions(filter_string="name = 'renamed'")[0].name == "renamed"
     client.delete_registered_model("renamed")
-    with pytest.raises(MlflowException, match="renamed") as raised:
+    with pytest.raises(mlflow.MlflowException, match="renamed") as raised:
         client.get_registered_model("renamed")
     assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
 
@@ -132,7 +135,7 @@ def test_logged_models_are_found_by_what_they_score(tracking: Tracking) -> None:
     for strength in (1e-4, 1.0):
         info = logged(strength)
         with mlflow.start_run(info.run_id):
-            mlflow.log_metric("accuracy", fitted(strength).score(DATA, TARGET), model_id=info.model_id)
+            mlflow.log_metric("accuracy", fitted(strength).score(*iris()), model_id=info.model_id)
     [best, worse] = mlflow.search_logged_models(
         experiment_ids=[tracking.experiment_id],
         order_by=[{"field_name": "metrics.accuracy", "ascending": False}],

@@ -12,18 +12,6 @@ from typing import TypeVar
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModelOutput,
-    Metric,
-    Param,
-    Run,
-    RunTag,
-)
-from mlflow.exceptions import RestException
 
 from tests.ecosystem.conftest import Tracking
 from tests.ecosystem.unreliable_proxy import FAULTS, Choose, Fault, UnreliableProxy, unreliable_proxy
@@ -67,13 +55,13 @@ def unless(error_code: str, call: Callable[[], T]) -> T | None:
     """Call, as scripts do that know that their request may have arrived before."""
     try:
         return call()
-    except RestException as error:
+    except mlflow.exceptions.RestException as error:
         if error.error_code != error_code:
             raise
         return None
 
 
-def work(client: MlflowClient, name: str, folder: Path) -> Worked:
+def work(client: mlflow.MlflowClient, name: str, folder: Path) -> Worked:
     """Say everything that a training script can say, and know what was said."""
     experiment_id = mlflow.set_experiment(name).experiment_id
     client.set_experiment_tag(experiment_id, "team", "vision")
@@ -92,21 +80,23 @@ def work(client: MlflowClient, name: str, folder: Path) -> Worked:
     return Worked(experiment_id, run_ids, f"{model}-renamed", model_id)
 
 
-def _work_on_run(client: MlflowClient, experiment_id: str, number: int, folder: Path) -> str:
+def _work_on_run(client: mlflow.MlflowClient, experiment_id: str, number: int, folder: Path) -> str:
     run_id: str = client.create_run(experiment_id, run_name=f"run {number}", tags={"kept": "yes"}).info.run_id
     client.log_param(run_id, "number", number)
     for step in range(STEPS):
         client.log_metric(run_id, "loss", number + 1 / (step + 1), timestamp=1000 + step, step=step)
     client.log_batch(
         run_id,
-        metrics=[Metric("wide", step * 1.5, 2000 + step, step) for step in range(1000)],
-        params=[Param("depth", "3"), Param("note", "ü" * 100)],
-        tags=[RunTag("a", "1"), RunTag("b", "2")],
+        metrics=[mlflow.entities.Metric("wide", step * 1.5, 2000 + step, step) for step in range(1000)],
+        params=[mlflow.entities.Param("depth", "3"), mlflow.entities.Param("note", "ü" * 100)],
+        tags=[mlflow.entities.RunTag("a", "1"), mlflow.entities.RunTag("b", "2")],
     )
     client.set_tag(run_id, "a", "changed")
     unless("RESOURCE_DOES_NOT_EXIST", lambda: client.delete_tag(run_id, "b"))
-    dataset = Dataset("iris", f"d{number}", "local", "{}")
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    dataset = mlflow.entities.Dataset("iris", f"d{number}", "local", "{}")
+    client.log_inputs(
+        run_id, [mlflow.entities.DatasetInput(dataset, [mlflow.entities.InputTag("mlflow.data.context", "training")])]
+    )
     for text in ("first", "second"):
         file = folder / f"{number}.txt"
         file.write_text(f"{text} of {number}")
@@ -117,7 +107,7 @@ def _work_on_run(client: MlflowClient, experiment_id: str, number: int, folder: 
     return run_id
 
 
-def _work_on_model(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> str:
+def _work_on_model(client: mlflow.MlflowClient, experiment_id: str, run_id: str, folder: Path) -> str:
     created = client.create_logged_model(
         experiment_id, "net", run_id, tags={"t": "1", "gone": "soon"}, params={"layers": "2"}, model_type="agent"
     )
@@ -125,14 +115,14 @@ def _work_on_model(client: MlflowClient, experiment_id: str, run_id: str, folder
     (folder / "MLmodel").write_text(f"model_id: {model_id}\n")
     client.log_model_artifacts(model_id, str(folder))
     client.log_metric(run_id, "accuracy", 0.75, timestamp=5, step=1, model_id=model_id)
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=3)])
+    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(model_id, step=3)])
     client.set_logged_model_tags(model_id, {"t": "2"})
     unless("RESOURCE_DOES_NOT_EXIST", lambda: client.delete_logged_model_tag(model_id, "gone"))
     client.finalize_logged_model(model_id, "READY")
     return model_id
 
 
-def _work_on_registry(client: MlflowClient, name: str, model_id: str) -> None:
+def _work_on_registry(client: mlflow.MlflowClient, name: str, model_id: str) -> None:
     unless("RESOURCE_ALREADY_EXISTS", lambda: client.create_registered_model(name, tags={"t": "1"}))
     client.update_registered_model(name, "what it is for")
     for number in range(3):
@@ -163,7 +153,7 @@ def test_nothing_is_lost_or_doubled(
     folder.mkdir()
     with unreliable_proxy(tracking.url, first_of_each(how) if how in FAULTS else a_tenth(7)) as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
-        worked = work(MlflowClient(proxy.url), f"unreliable, {how}", folder)
+        worked = work(mlflow.MlflowClient(proxy.url), f"unreliable, {how}", folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.url)
     assert sum(proxy.faulty.values()) >= proxy.requests * 0.06
     if how not in FAULTS:
@@ -173,7 +163,7 @@ def test_nothing_is_lost_or_doubled(
     assert_registry_is_whole(tracking.client, worked, proxy)
 
 
-def assert_runs_are_whole(client: MlflowClient, worked: Worked, proxy: UnreliableProxy) -> None:
+def assert_runs_are_whole(client: mlflow.MlflowClient, worked: Worked, proxy: UnreliableProxy) -> None:
     experiment = client.get_experiment(worked.experiment_id)
     assert (experiment.lifecycle_stage, experiment.tags) == ("active", {"team": "vision"})
     assert experiment.name.endswith(", renamed")
@@ -189,7 +179,7 @@ def assert_runs_are_whole(client: MlflowClient, worked: Worked, proxy: Unreliabl
             assert client.list_artifacts(run.info.run_id) == []
 
 
-def assert_run_is_whole(client: MlflowClient, run: Run, number: int) -> None:
+def assert_run_is_whole(client: mlflow.MlflowClient, run: mlflow.entities.Run, number: int) -> None:
     run_id = run.info.run_id
     assert run.info.lifecycle_stage == ("deleted" if number == RUNS - 1 else "active")
     assert (run.info.status, run.info.end_time, run.info.run_name) == (
@@ -215,7 +205,7 @@ def assert_run_is_whole(client: MlflowClient, run: Run, number: int) -> None:
     assert mlflow.artifacts.load_text(f"runs:/{run_id}/{file.path}") == f"second of {number}"
 
 
-def assert_model_is_whole(client: MlflowClient, worked: Worked, proxy: UnreliableProxy) -> None:
+def assert_model_is_whole(client: mlflow.MlflowClient, worked: Worked, proxy: UnreliableProxy) -> None:
     found = client.search_logged_models([worked.experiment_id])
     assert len(found) == proxy.times_done("POST", "/logged-models")
     assert {model.status.value for model in found if model.model_id != worked.model_id} <= {"PENDING"}
@@ -230,7 +220,7 @@ def assert_model_is_whole(client: MlflowClient, worked: Worked, proxy: Unreliabl
     assert (files / "MLmodel").read_text() == f"model_id: {worked.model_id}\n"
 
 
-def assert_registry_is_whole(client: MlflowClient, worked: Worked, proxy: UnreliableProxy) -> None:
+def assert_registry_is_whole(client: mlflow.MlflowClient, worked: Worked, proxy: UnreliableProxy) -> None:
     model = client.get_registered_model(worked.model)
     latest = proxy.times_done("POST", "/model-versions/create")
     assert (model.description, model.tags) == ("what it is for", {"t": "1"})

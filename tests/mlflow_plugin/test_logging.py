@@ -7,9 +7,6 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow about itself
 
@@ -38,7 +35,7 @@ def test_what_the_fluent_api_logs_is_read_back_at_once(tracking_uri: str) -> Non
 
 
 def test_every_point_arrives_with_its_step_and_time(tracking_uri: str) -> None:
-    client = MlflowClient()
+    client = mlflow.MlflowClient()
     with mlflow.start_run() as run:
         for step in range(2000):
             mlflow.log_metric("loss", 1.0 / (step + 1), step=step)
@@ -50,12 +47,15 @@ def test_every_point_arrives_with_its_step_and_time(tracking_uri: str) -> None:
 
 
 def test_a_client_creates_fills_and_ends_runs_by_their_id(tracking_uri: str) -> None:
-    client = MlflowClient()
+    client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name(str(mlflow.get_experiment(_experiment_id()).name))
     assert experiment is not None
     run_id = client.create_run(experiment.experiment_id).info.run_id
     client.log_batch(
-        run_id, [Metric("loss", 0.5, 1000, 1), Metric("loss", 0.4, 2000, 2)], [Param("lr", "0.1")], [RunTag("a", "b")]
+        run_id,
+        [mlflow.entities.Metric("loss", 0.5, 1000, 1), mlflow.entities.Metric("loss", 0.4, 2000, 2)],
+        [mlflow.entities.Param("lr", "0.1")],
+        [mlflow.entities.RunTag("a", "b")],
     )
     client.delete_tag(run_id, "a")
     client.set_terminated(run_id, "FAILED", end_time=1_900_000_000_000)
@@ -105,7 +105,7 @@ def test_asynchronous_logging_is_done_at_once(tracking_uri: str) -> None:
             assert operation is not None
             operation.wait()  # type: ignore[no-untyped-call]
         refused = mlflow.log_param("lr", 0.2, synchronous=False)
-        with pytest.raises(MlflowException, match="params never change"):
+        with pytest.raises(mlflow.MlflowException, match="params never change"):
             refused.wait()
         mlflow.flush_async_logging()
         seen = mlflow.get_run(run.info.run_id)
@@ -113,26 +113,26 @@ def test_asynchronous_logging_is_done_at_once(tracking_uri: str) -> None:
 
 
 def test_what_is_wrong_in_itself_raises_and_logs_nothing(tracking_uri: str) -> None:
-    client = MlflowClient()
+    client = mlflow.MlflowClient()
     with mlflow.start_run() as run:
         mlflow.log_param("lr", 0.1)
-        with pytest.raises(MlflowException, match="params never change"):
+        with pytest.raises(mlflow.MlflowException, match="params never change"):
             mlflow.log_params({"new": 1, "lr": 0.2})
-        with pytest.raises(MlflowException, match="key"):
+        with pytest.raises(mlflow.MlflowException, match="key"):
             mlflow.log_metrics({"fine": 1.0, "no\nkey": 1.0})
-        with pytest.raises(MlflowException, match="timestamp"):
+        with pytest.raises(mlflow.MlflowException, match="timestamp"):
             mlflow.log_metric("loss", 1.0, timestamp=-1)
         seen = mlflow.get_run(run.info.run_id)
     assert (seen.data.params, seen.data.metrics) == ({"lr": "0.1"}, {})
-    with pytest.raises(MlflowException, match="not found"):
+    with pytest.raises(mlflow.MlflowException, match="not found"):
         client.log_metric("0" * 32, "loss", 1.0)
     client.delete_run(run.info.run_id)
-    with pytest.raises(MlflowException, match="active"):
+    with pytest.raises(mlflow.MlflowException, match="active"):
         client.log_metric(run.info.run_id, "loss", 1.0)
 
 
 def test_files_of_runs_are_listed_read_and_overwritten(tracking_uri: str, tmp_path: Path) -> None:
-    client = MlflowClient()
+    client = mlflow.MlflowClient()
     (tmp_path / "weights.bin").write_bytes(b"w" * 100_000)
     (tmp_path / "plots" / "deep").mkdir(parents=True)
     (tmp_path / "plots" / "roc.txt").write_text("roc")
@@ -146,7 +146,7 @@ def test_files_of_runs_are_listed_read_and_overwritten(tracking_uri: str, tmp_pa
         mlflow.log_artifacts(str(tmp_path / "plots"), "plots")
         mlflow.log_table({"q": ["a"], "a": ["b"]}, "table.json")
         mlflow.log_table({"q": ["c"], "a": ["d"]}, "table.json")
-        with pytest.raises(MlflowException, match="Invalid artifact path"):
+        with pytest.raises(mlflow.MlflowException, match="Invalid artifact path"):
             mlflow.log_text("out", "../out.txt")
         assert sorted(file.path for file in client.list_artifacts(run_id)) == [
             "config.json", "model", "notes", "plots", "table.json",

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
 
-from mltrail._mlflow import connection
 from mltrail_cli.server.embedded import embedded_server
 from mltrail_cli.settings import Settings
 from tests.server_process import free_port
@@ -50,8 +48,10 @@ def server(client_at: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_training_goes_on_and_ends_while_the_server_is_away(
     server: StoppableServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from mltrail._mlflow import connection  # not above: it imports MLflow
+
     monkeypatch.setattr(connection, "SETTLE_TIMEOUT_S", 0.3)
-    client = MlflowClient()
+    client = mlflow.MlflowClient()
     with mlflow.start_run() as run:
         mlflow.log_metric("loss", 1.0, step=0)
         server.stop()
@@ -87,5 +87,5 @@ def test_a_process_that_ends_by_an_error_loses_nothing_and_its_run_has_failed(
     assert "ZeroDivisionError" in done.stderr
     run_id = done.stdout.split()[0]
     assert mlflow.get_run(run_id).info.status == "FAILED", done.stderr
-    assert len(MlflowClient().get_metric_history(run_id, "loss")) == 500
-    assert [file.path for file in MlflowClient().list_artifacts(run_id)] == ["x.txt"]
+    assert len(mlflow.MlflowClient().get_metric_history(run_id, "loss")) == 500
+    assert [file.path for file in mlflow.MlflowClient().list_artifacts(run_id)] == ["x.txt"]

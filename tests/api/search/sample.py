@@ -7,19 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LifecycleStage,
-    Metric,
-    Param,
-    Run,
-    RunData,
-    RunInfo,
-    RunInputs,
-    RunTag,
-)
+import mlflow
 
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_core.readmodel.tables import (
@@ -167,29 +155,31 @@ def _add_run(rows: dict[str, list[dict[str, object]]], run: SampleRun) -> None:
             del rows[table]
 
 
-def as_mlflow(run: SampleRun) -> Run:
+def as_mlflow(run: SampleRun) -> mlflow.entities.Run:
     """Return the run as MLflow's own filter and sort take it; its times are whole ms."""
-    info = RunInfo(
+    info = mlflow.entities.RunInfo(
         run_id=run.run_id,
         experiment_id=run.experiment_id,
         user_id=run.user,
         status=run.status,
         start_time=run.started_us // 1000,
         end_time=None if run.ended_us is None else run.ended_us // 1000,
-        lifecycle_stage=LifecycleStage.DELETED if run.is_deleted else LifecycleStage.ACTIVE,
+        lifecycle_stage=mlflow.entities.LifecycleStage.DELETED
+        if run.is_deleted
+        else mlflow.entities.LifecycleStage.ACTIVE,
         artifact_uri=f"mlflow-artifacts:/{run.experiment_id}/{run.run_id}/artifacts",
         run_name=run.name,
     )
-    data = RunData(
-        metrics=[Metric(key, value, 2, 3) for key, value in run.metrics.items()],
-        params=[Param(key, value) for key, value in run.params.items()],
-        tags=[RunTag(key, value) for key, value in run.tags.items()],
+    data = mlflow.entities.RunData(
+        metrics=[mlflow.entities.Metric(key, value, 2, 3) for key, value in run.metrics.items()],
+        params=[mlflow.entities.Param(key, value) for key, value in run.params.items()],
+        tags=[mlflow.entities.RunTag(key, value) for key, value in run.tags.items()],
     )
     inputs = [
-        DatasetInput(
-            Dataset(name=dataset.name, digest=dataset.digest, source_type="local", source="{}"),
-            [] if dataset.context is None else [InputTag("mlflow.data.context", dataset.context)],
+        mlflow.entities.DatasetInput(
+            mlflow.entities.Dataset(name=dataset.name, digest=dataset.digest, source_type="local", source="{}"),
+            [] if dataset.context is None else [mlflow.entities.InputTag("mlflow.data.context", dataset.context)],
         )
         for dataset in run.datasets
     ]
-    return Run(info, data, RunInputs(dataset_inputs=inputs))
+    return mlflow.entities.Run(info, data, mlflow.entities.RunInputs(dataset_inputs=inputs))

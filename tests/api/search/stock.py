@@ -5,32 +5,41 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable
+from functools import cache
+from types import ModuleType
 
+import mlflow
 import sqlalchemy.orm
-from mlflow.exceptions import MlflowException
 
 from mltrail_api.search.expression import And, Expression, Membership, OrderTerm, Presence
 from mltrail_core.errors import Invalid
-
-# By name, since these modules have no types; and their use of SQLAlchemy is deprecated in its newest release.
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    _store = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
-_search_utils = importlib.import_module("mlflow.utils.search_utils")
-SearchUtils, SearchExperimentsUtils = _search_utils.SearchUtils, _search_utils.SearchExperimentsUtils
 
 REFUSED = "refused"
 Clause = tuple[str, str, str, object]
 """Type, key, comparator and value of a comparison, in MLflow's words."""
 
 
+@cache
+def _store() -> ModuleType:
+    # By name, since it has no types; and its use of SQLAlchemy is deprecated in the newest release.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+
+
+@cache
+def search_utils() -> ModuleType:
+    """Return MLflow's own parser and its search among objects."""
+    return importlib.import_module("mlflow.utils.search_utils")
+
+
 def stock_run_filter(text: str) -> list[Clause] | str:
     """Return the clauses of a runs/search filter as the stock server reads it, or `REFUSED` (also for its 5xx)."""
     try:
-        parsed = SearchUtils.parse_search_filter(text)
+        parsed = search_utils().SearchUtils.parse_search_filter(text)
         with sqlalchemy.orm.Session() as session:
-            _store._get_sqlalchemy_filter_clauses(parsed, session, "sqlite")
-    except (MlflowException, sqlalchemy.exc.ArgumentError):
+            _store()._get_sqlalchemy_filter_clauses(parsed, session, "sqlite")
+    except (mlflow.MlflowException, sqlalchemy.exc.ArgumentError):
         return REFUSED
     return _clauses(parsed)
 
@@ -38,9 +47,9 @@ def stock_run_filter(text: str) -> list[Clause] | str:
 def stock_experiment_filter(text: str) -> list[Clause] | str:
     """Return the clauses of an experiments/search filter as the stock server reads it, or `REFUSED`."""
     try:
-        parsed = SearchExperimentsUtils.parse_search_filter(text)
-        _store._get_search_experiments_filter_clauses(parsed, "sqlite")
-    except (MlflowException, sqlalchemy.exc.ArgumentError):
+        parsed = search_utils().SearchExperimentsUtils.parse_search_filter(text)
+        _store()._get_search_experiments_filter_clauses(parsed, "sqlite")
+    except (mlflow.MlflowException, sqlalchemy.exc.ArgumentError):
         return REFUSED
     return _clauses(parsed)
 
@@ -49,20 +58,20 @@ def stock_run_order(text: str) -> tuple[str, str, bool] | str:
     """Return type, key and direction of a runs/search order_by clause as the stock server reads it, or `REFUSED`."""
     try:
         with sqlalchemy.orm.Session() as session:
-            _store._get_orderby_clauses([text], session)
-    except MlflowException:
+            _store()._get_orderby_clauses([text], session)
+    except mlflow.MlflowException:
         return REFUSED
-    entity, key, is_ascending = SearchUtils.parse_order_by_for_search_runs(text)
-    return entity, SearchUtils.translate_key_alias(key), is_ascending
+    entity, key, is_ascending = search_utils().SearchUtils.parse_order_by_for_search_runs(text)
+    return entity, search_utils().SearchUtils.translate_key_alias(key), is_ascending
 
 
 def stock_experiment_order(text: str) -> tuple[str, str, bool] | str:
     """Return the same for an order_by clause of experiments/search."""
     try:
-        _store._get_search_experiments_order_by_clauses([text])
-    except MlflowException:
+        _store()._get_search_experiments_order_by_clauses([text])
+    except mlflow.MlflowException:
         return REFUSED
-    entity, key, is_ascending = SearchExperimentsUtils.parse_order_by_for_search_experiments(text)
+    entity, key, is_ascending = search_utils().SearchExperimentsUtils.parse_order_by_for_search_experiments(text)
     return entity, key, is_ascending
 
 
@@ -92,7 +101,9 @@ def _clauses(parsed: list[dict[str, str]]) -> list[Clause] | str:
             return REFUSED  # the stock server parses it and then fails in SQL
         if clause["type"] == "metric":
             value = float(clause["value"])
-        clauses.append((clause["type"], SearchUtils.translate_key_alias(clause["key"]), comparator, value))
+        clauses.append(
+            (clause["type"], search_utils().SearchUtils.translate_key_alias(clause["key"]), comparator, value)
+        )
     return clauses
 
 

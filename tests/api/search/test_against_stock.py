@@ -15,7 +15,7 @@ from mltrail_api.search.runs import search_runs
 from mltrail_core.readmodel.store import ReadModel, open_read_model
 from tests.api.search.random_searches import FILTER_LISTS, ORDERS, run_lists
 from tests.api.search.sample import EXPERIMENT_ID, SampleRun, as_mlflow, fill
-from tests.api.search.stock import SearchUtils
+from tests.api.search.stock import search_utils
 from tests.servers import PostgresServer
 
 _EFFORTS = st.sampled_from(
@@ -83,8 +83,8 @@ def _compare(
     fill(read_model, sample)
     mlflow_runs = [as_mlflow(run) for run in sample]
     for filter_string in filters:
-        matching = SearchUtils.filter(mlflow_runs, filter_string)
-        expected = [run.info.run_id for run in SearchUtils.sort(matching, order_by)]
+        matching = search_utils().SearchUtils.filter(mlflow_runs, filter_string)
+        expected = [run.info.run_id for run in search_utils().SearchUtils.sort(matching, order_by)]
         assert _walk(read_model, filter_string, order_by, page_size, effort) == expected, filter_string
 
 
