@@ -7,14 +7,15 @@ record takes effect exactly once, however many projectors run and wherever one o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, null, update
 
 from mltrail_core.errors import Invalid
 from mltrail_core.events import LoggedModelParamLogged, MetricsLogged, ParamLogged, RunStatusChanged
-from mltrail_core.ids import Partition
+from mltrail_core.ids import PARTITIONS, Partition
 from mltrail_core.log import LogEntry
 from mltrail_core.readmodel import tables
 from mltrail_core.readmodel.store import ReadModel
@@ -70,12 +71,14 @@ def project_batch(
     *,
     must_be_live: bool = True,
     memory: Memory | None = None,
+    decode: Callable[[LogEntry], Decoded] = decode_entry,
 ) -> Projected:
     """Project the batch in one transaction, and return where the partitions stand now.
 
     Args:
         must_be_live: False while a rebuild fills a generation that readers do not see yet.
         memory: of earlier transactions on this generation.
+        decode: gives an entry with its record, as `decode_entry` does.
 
     Raises:
         PositionMoved: nothing was written; somebody else projected these entries or a rebuild took over.
@@ -91,7 +94,7 @@ def project_batch(
         fold = Fold.over(Rows(connection, memory), memory.written)
         entries = [entry for of_partition in batch.values() for entry in of_partition]
         for first in range(0, len(entries), SLICE_RECORDS):
-            _fold(fold, entries[first : first + SLICE_RECORDS])
+            _fold(fold, [decode(entry) for entry in entries[first : first + SLICE_RECORDS]])
         _flush(fold, entries)
     fold.catalogue.committed()
     fold.rows.committed()
@@ -100,8 +103,7 @@ def project_batch(
     )
 
 
-def _fold(fold: Fold, entries: Sequence[LogEntry]) -> None:
-    decoded = [decode_entry(entry) for entry in entries]
+def _fold(fold: Fold, decoded: Sequence[Decoded]) -> None:
     _prefetch(fold.rows, decoded)
     for item in decoded:
         try:
@@ -157,7 +159,8 @@ _MOVE = (
 
 def hash_of(entry: LogEntry) -> bytes:
     """Return the entry's leaf hash, or the SHA-256 of bytes that are no record."""
-    known = _HASHED.get(entry.partition)
+    place = (entry.partition, entry.index)
+    known = _HASHED.get(place)
     if known is not None and known[0] == entry.frozen:
         return known[1]
     try:
@@ -165,14 +168,19 @@ def hash_of(entry: LogEntry) -> bytes:
     except Invalid:
         found = hashlib.sha256(entry.frozen).digest()
     if len(entry.frozen) <= _HASHED_BYTES:
-        _HASHED[entry.partition] = (entry.frozen, found)
+        with _HASHING:
+            _HASHED[place] = (entry.frozen, found)
+            while len(_HASHED) > _HASHED_RECORDS:
+                del _HASHED[next(iter(_HASHED))]
     return found
 
 
-_HASHED: dict[Partition, tuple[FrozenRecord, bytes]] = {}
-"""The record of each partition that was hashed last, and its hash: where a partition ends is hashed when its position
-moves, and asked for again twice, and comparing bytes takes a tenth of hashing them."""
+_HASHED: dict[tuple[Partition, int], tuple[FrozenRecord, bytes]] = {}
+"""The records that were hashed last, and their hashes: where a partition ends is hashed when its position moves, or
+ahead, and asked for again, and comparing bytes takes a tenth of hashing them."""
+_HASHED_RECORDS = 2 * len(PARTITIONS)
 _HASHED_BYTES = 1 << 20
+_HASHING = threading.Lock()
 
 
 def _prefetch(rows: Rows, decoded: Sequence[Decoded]) -> None:

@@ -14,9 +14,6 @@ from mltrail_core.log import EventLog, LogEntry, Positions
 from mltrail_core.near import Progress
 from mltrail_core.readmodel.store import ReadModel
 from mltrail_projector.batch import (
-    BATCH_BYTES,
-    PARTITION_BYTES,
-    PARTITION_RECORDS,
     Batch,
     FlushFailed,
     HandlerFailed,
@@ -25,6 +22,7 @@ from mltrail_projector.batch import (
 )
 from mltrail_projector.memory import Memory
 from mltrail_projector.positions import LogDiffers, mark_halted, read_standing
+from mltrail_projector.read_ahead import ReadAhead, Stretch
 
 logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.projector")
 
@@ -45,6 +43,7 @@ class Frontier:
         self._failures: list[HandlerFailed] = []
         self._rejected = 0
         self._memory = Memory()
+        self._ahead = ReadAhead(log)
         self.summaries = 0
         """Rows of summaries that the last `advance` wrote."""
         self.progress = Progress(self.positions, self.positions, False)
@@ -76,7 +75,10 @@ class Frontier:
         batch = self._gather(target)
         before = dict(self.positions)
         self.summaries, self._rejected = 0, 0
-        self.is_behind = any(entries[-1].index < self._limit(name, target) for name, entries in batch.items())
+        ends = {name: entries[-1].index for name, entries in batch.items()}
+        self.is_behind = any(end < self._limit(name, target) for name, end in ends.items())
+        if self.is_behind:
+            self._ahead.begin(ends)  # of all of them, since where records come fast, more have come by then
         try:
             self._project(batch)
         finally:
@@ -86,32 +88,29 @@ class Frontier:
         self.progress = Progress(before, dict(self.positions), is_clean=not self._rejected)
         return sum(len(entries) for entries in batch.values())
 
+    def close(self) -> None:
+        """Let the log go: nothing of it is read any more."""
+        self._ahead.close()
+
     def _gather(self, target: Positions) -> Batch:
-        ahead = [name for name in PARTITIONS if self._limit(name, target) > self.positions[name]]
+        ahead = {name: self.positions[name] for name in PARTITIONS if self._limit(name, target) > self.positions[name]}
         batch: dict[Partition, Sequence[LogEntry]] = {}
-        share = min(PARTITION_BYTES, BATCH_BYTES // max(1, len(ahead)))
-        for partition in ahead:
-            entries = self._read_on(partition, share)
-            batch[partition] = [entry for entry in entries if entry.index <= self._limit(partition, target)]
+        for partition, stretch in self._ahead.take(ahead).items():
+            self._refuse_seam(partition, stretch)
+            limit = self._limit(partition, target)
+            batch[partition] = [entry for entry in stretch.entries if entry.index <= limit]
         return batch
 
     def _limit(self, partition: Partition, target: Positions) -> int:
         return min(target[partition], self.halted.get(partition, target[partition]))
 
-    def _read_on(self, partition: Partition, max_bytes: int) -> list[LogEntry]:
-        """Read what follows the position, together with the record at it: a log that was rewound in between, and has
-        grown past the position again, is noticed by that one."""
-        index = self.positions[partition]
-        known = 1 if index else 0
-        entries = self._log.read(
-            partition, after=index - known, max_records=PARTITION_RECORDS + known, max_bytes=max_bytes
-        )
-        if known:
-            self._refuse_another(partition, entries[:1])
-        entries = entries[known:] or self._log.read(partition, after=index, max_records=1)
-        if not entries or entries[0].index != index + 1:
-            raise LogDiffers(f"the log at {self._log.url} lacks index {index + 1} of partition {partition}")
-        return entries
+    def _refuse_seam(self, partition: Partition, stretch: Stretch) -> None:
+        """Refuse what does not go on where the partition stands. The record at the position was read together with what
+        follows it: a log that was rewound in between, and has grown past the position again, is noticed by that one."""
+        if stretch.after:
+            self._refuse_another(partition, [] if stretch.known is None else [stretch.known])
+        if not stretch.entries or stretch.entries[0].index != stretch.after + 1:
+            raise LogDiffers(f"the log at {self._log.url} lacks index {stretch.after + 1} of partition {partition}")
 
     def _refuse_another(self, partition: Partition, entries: Sequence[LogEntry]) -> None:
         index = self.positions[partition]
@@ -134,7 +133,12 @@ class Frontier:
             return
         try:
             projected = project_batch(
-                self._read_model, self._generation, batch, must_be_live=self._must_be_live, memory=self._memory
+                self._read_model,
+                self._generation,
+                batch,
+                must_be_live=self._must_be_live,
+                memory=self._memory,
+                decode=self._ahead.decode,
             )
         except HandlerFailed as failed:
             self.halted[failed.entry.partition] = failed.entry.index - 1

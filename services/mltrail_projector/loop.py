@@ -83,6 +83,7 @@ class Projector:
         try:
             self._run(stop, self._shares)
         finally:
+            self._forget()
             self._shares.close()
             self._shares = None
 
@@ -92,7 +93,7 @@ class Projector:
                 self._step(stop)
             except PositionMoved as moved:
                 logger.info("positions moved elsewhere", action="positions_moved", detail=str(moved))
-                self._frontier = None
+                self._forget()
                 shares.yield_stalled()
                 stop.wait(uniform(0.02, 0.1))
             except Outdated:
@@ -102,12 +103,12 @@ class Projector:
                 self._differs = str(error)
             except Unavailable as error:
                 logger.warning("waiting for log or read model", action="projector_waits", error=str(error))
-                self._frontier = None  # after a reconnect the log is checked anew
+                self._forget()  # after a reconnect the log is checked anew
                 stop.wait(RETRY_S)
             except Exception:
                 # The loop is one of the three places that may catch everything: it is logged, and tried again slowly.
                 logger.exception("the projector's loop failed", action="projector_failed")
-                self._frontier = None
+                self._forget()
                 stop.wait(FAILED_RETRY_S)
 
     def project_some(self) -> int:
@@ -177,7 +178,14 @@ class Projector:
             gather_s = GATHER_ALONE_S
         return min(MAX_GATHER_S, max(gather_s, self._frontier.summaries * SUMMARY_GATHER_S))
 
+    def _forget(self) -> None:
+        """Believe nothing of where the partitions stand; the next step reads it anew."""
+        frontier, self._frontier = self._frontier, None
+        if frontier is not None:
+            frontier.close()
+
     def _start(self) -> Frontier:
+        self._forget()
         self._generation = self._read_model.live_generation()
         if not self._read_model.fits(self._generation):
             raise Outdated(f"generation {self._generation} was made by another version of mltrail")
@@ -202,7 +210,8 @@ class Projector:
             mark_halted(self._read_model, self._generation, partition, why)
         while not stop.wait(RETRY_S):
             if self._read_model.live_generation() != self._generation:
-                self._differs, self._frontier = None, None
+                self._differs = None
+                self._forget()
                 return
 
 

@@ -150,7 +150,7 @@ def test_log_that_was_rewound_and_grew_again_is_noticed(log: EventLog, read_mode
     try:
         frontier = Frontier(log, read_model, 1, must_be_live=True)
         assert frontier.advance(log.heads())
-        frontier._log = rewound  # a failover behind the same address
+        frontier._log = frontier._ahead._log = rewound  # a failover behind the same address
         with pytest.raises(LogDiffers, match="was changed"):
             frontier.advance(rewound.heads())
     finally:

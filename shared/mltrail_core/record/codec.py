@@ -195,7 +195,17 @@ def identity_hash(frozen: bytes) -> bytes:
 def leaf_hash(frozen: bytes) -> bytes:
     """Return the record's RFC 6962 leaf hash (32 bytes), over body and attestation; erasing texts keeps it."""
     body, _, attestation = _unframe(frozen)
-    return hashlib.sha256(b"\x00" + msgpack.packb([body, _packable(attestation)])).digest()
+    # Of msgpack's [body, attestation], piece by piece: packing it would copy the body, twice.
+    hashed = hashlib.sha256(b"\x00\x92" + _bin_header(len(body)))
+    hashed.update(body)
+    hashed.update(msgpack.packb(_packable(attestation)))
+    return hashed.digest()
+
+
+def _bin_header(size: int) -> bytes:
+    if size < 1 << 8:
+        return b"\xc4" + size.to_bytes(1, "big")
+    return b"\xc5" + size.to_bytes(2, "big") if size < 1 << 16 else b"\xc6" + size.to_bytes(4, "big")
 
 
 def _packable(attestation: Attestation | None) -> list[str] | None:
@@ -243,7 +253,7 @@ def _unframe(frozen: bytes) -> tuple[bytes, bytes, Attestation | None]:
     if frozen[3:4] != bytes([FORMAT_VERSION]):
         found = frozen[3:4].hex() or "none"
         raise Invalid(f"the record has format version {found}; this mltrail reads {FORMAT_VERSION}")
-    framed = _unpack(frozen[4:])
+    framed = _unpack(memoryview(frozen)[4:])
     if isinstance(framed, list) and len(framed) == 3:
         body, detached, attestation = framed
         if type(body) is bytes and type(detached) is bytes:
@@ -268,7 +278,7 @@ def _stand_in(code: int, data: bytes) -> tuple[int, bytes]:
     return code, data
 
 
-def _unpack(packed: bytes) -> object:
+def _unpack(packed: bytes | memoryview) -> object:
     try:
         unpacked: object = msgpack.unpackb(
             packed,
