@@ -27,6 +27,17 @@ SHARING = {
     "tests/cli/test_tokens.py": "stock MLflow",
     "tests/compat/test_equal_answers.py": "stock MLflow",
     # MLflow with scikit-learn, and a server of mltrail for each folder.
+    "tests/acceptance/test_installation.py": "MLflow's client",
+    "tests/api/search/test_against_stock.py": "MLflow's client",
+    "tests/api/search/test_parse.py": "MLflow's client",
+    "tests/api/test_logged_models.py": "MLflow's client",
+    "tests/api/test_mlflow_client.py": "MLflow's client",
+    "tests/api/test_registry.py": "MLflow's client",
+    "tests/api/test_registry_changes.py": "MLflow's client",
+    "tests/api/test_registry_history.py": "MLflow's client",
+    "tests/api/test_uploads_past_server.py": "MLflow's client",
+    "tests/api/test_webhook_deliveries.py": "MLflow's client",
+    "tests/api/test_webhooks.py": "MLflow's client",
     "tests/ecosystem": "MLflow's client",
     "tests/mlflow_plugin": "MLflow's client",
 }
