@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     cast,
     false,
     func,
@@ -20,7 +21,9 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     union,
+    union_all,
 )
 
 from mltrail_api.search.conditions import number_condition, text_condition, time_condition
@@ -77,6 +80,27 @@ _CONTEXT_TAG = "mlflow.data.context"
 
 
 @dataclass(frozen=True, slots=True)
+class RowTest:
+    """What a run's row in `params`, `tags` or `metric_summaries` has to fulfil.
+
+    Attributes:
+        column: whose key the row has.
+        test: of the row.
+        index_test: what the index of the keys tells of it, of all rows that pass the test and maybe others.
+    """
+
+    column: Column
+    test: ColumnElement[bool]
+    index_test: ColumnElement[bool]
+
+    def condition(self, is_exact: bool) -> RunCondition:
+        """Return the condition that a run has such a row; `is_exact` if the index tells it."""
+        table = KEYED[self.column.entity]
+        holds = has(table, table.c.key == self.column.key, self.test)
+        return RunCondition(holds, runs_with(self.column).where(self.index_test), is_exact, of_row=self)
+
+
+@dataclass(frozen=True, slots=True)
 class RunCondition:
     """What a run has to fulfil.
 
@@ -86,12 +110,25 @@ class RunCondition:
             where no index helps.
         is_exact: whether it holds for all candidates.
         any_of: the conditions of which one has to hold, if it is that.
+        of_row: what the run's row of one key has to fulfil, if it is that.
     """
 
     holds: ColumnElement[bool]
     candidates: Select[str] | None = None
     is_exact: bool = False
     any_of: tuple[RunCondition, ...] = ()
+    of_row: RowTest | None = None
+
+    @property
+    def countable(self) -> Select[str] | None:
+        """The ids of the candidates, each at least once: told by the indexes alone, where finding each once reads
+        every row that one of several conditions holds for."""
+        parts = [part.countable for part in self.any_of]
+        known = [part for part in parts if part is not None]
+        if self.candidates is None or not known or len(known) < len(parts):
+            return self.candidates
+        together = union_all(*known).subquery()
+        return select(together.c.run_id)
 
     def holds_for(self, run_id: ColumnElement[str]) -> ColumnElement[bool] | None:
         """Return whether it holds for the run of an id, told without a row of `runs`; None where it takes one."""
@@ -111,8 +148,9 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
     match comparison:
         case Presence(column, is_present):
             table = KEYED[column.entity]
-            has_key = has(table, table.c.key == column.key)
-            return RunCondition(has_key, runs_with(column), True) if is_present else RunCondition(not_(has_key))
+            if is_present:
+                return RowTest(column, true(), true()).condition(True)
+            return RunCondition(not_(has(table, table.c.key == column.key)))
         case NumberComparison(Column(Entity.METRIC) as column):
             return _metric_condition(column, comparison)
         case NumberComparison(column):
@@ -132,14 +170,12 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
         case TextComparison(column, comparator, value):
             table = KEYED[column.entity]
             compared = text_condition(table.c.value, comparison, dialect)
-            holds = has(table, table.c.key == column.key, compared)
-            is_equal = comparator is Comparator.EQUAL
-            if is_equal:
+            if comparator is Comparator.EQUAL:
                 is_exact = indexed_part(value, dialect) == value and len(value) != HEAD_CHARACTERS
-                return RunCondition(holds, runs_with_text(column, [value], dialect), is_exact)
+                return RowTest(column, compared, _may_be_one_of(table, [value], dialect)).condition(is_exact)
             # SQLite's index has the whole value; PostgreSQL reads all rows of the key, which is a tenth of what looking
             # each run up would take.
-            return RunCondition(holds, runs_with(column).where(compared), True)
+            return RowTest(column, compared, compared).condition(True)
         case Membership(Column(Entity.DATASET, key), values, is_negated):
             return RunCondition(has(dataset_inputs, _is_among(dataset_text(key, dialect), values, is_negated)))
         case Membership(Column(Entity.ATTRIBUTE, key), values, is_negated):
@@ -148,8 +184,8 @@ def run_condition(comparison: Comparison, dialect: str) -> RunCondition:
             return RunCondition(holds, select(runs.c.run_id).where(holds) if is_listed else None)
         case Membership(column, values, is_negated):
             table = KEYED[column.entity]
-            holds = has(table, table.c.key == column.key, _is_among(table.c.value, values, is_negated))
-            return RunCondition(holds, runs_with(column) if is_negated else runs_with_text(column, values, dialect))
+            may_be = true() if is_negated else _may_be_one_of(table, values, dialect)
+            return RowTest(column, _is_among(table.c.value, values, is_negated), may_be).condition(False)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -198,11 +234,29 @@ def runs_with(column: Column) -> Select[str]:
     return select(table.c.run_id).where(table.c.key == column.key)
 
 
-def runs_with_text(column: Column, values: Sequence[str], dialect: str) -> Select[str]:
-    """Return the ids of the runs whose param or tag may have one of these values."""
+def together(conditions: Sequence[RunCondition]) -> list[RunCondition]:
+    """Return as few conditions that say the same: what is asked of one row is asked at once.
+
+    So `metrics.loss > 0.3 AND metrics.loss < 0.4` is one part of an index, and a contradiction an empty one.
+    """
+    found: dict[object, RunCondition] = {}
+    for condition in conditions:
+        row = condition.of_row
+        place: object = id(condition) if row is None else (row.column.entity, row.column.key)
+        before = found.get(place)
+        if row is not None and before is not None and before.of_row is not None:
+            first = before.of_row
+            both = RowTest(row.column, and_(first.test, row.test), and_(first.index_test, row.index_test))
+            condition = both.condition(before.is_exact and condition.is_exact)
+        found[place] = condition
+    return list(found.values())
+
+
+def _may_be_one_of(table: Table, values: Sequence[str], dialect: str) -> ColumnElement[bool]:
+    """Return whether a param or tag may have one of these values, as far as the index tells."""
     parts = sorted({indexed_part(value, dialect) for value in values})
-    indexed = indexed_value(KEYED[column.entity], dialect)
-    return runs_with(column).where(indexed == parts[0] if len(parts) == 1 else indexed.in_(parts))
+    indexed = indexed_value(table, dialect)
+    return indexed == parts[0] if len(parts) == 1 else indexed.in_(parts)
 
 
 def indexed_part(value: str, dialect: str) -> str:
@@ -221,13 +275,9 @@ def dataset_text(key: str, dialect: str) -> ColumnElement[str]:
 
 
 def _metric_condition(column: Column, comparison: NumberComparison) -> RunCondition:
-    table = metric_summaries
-    compared = number_condition(table.c[column.summary.column_name], comparison)
-    holds = has(table, table.c.key == column.key, compared)
+    compared = number_condition(metric_summaries.c[column.summary.column_name], comparison)
     is_indexed = column.summary in INDEXED_SUMMARIES and comparison.comparator is not Comparator.NOT_EQUAL
-    if is_indexed:
-        return RunCondition(holds, runs_with(column).where(compared), True)
-    return RunCondition(holds, runs_with(column))
+    return RowTest(column, compared, compared if is_indexed else true()).condition(is_indexed)
 
 
 def _is_among(column: ColumnElement[str], values: Sequence[str], is_negated: bool) -> ColumnElement[bool]:

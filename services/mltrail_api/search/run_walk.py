@@ -82,6 +82,11 @@ def page_of(
     is_plain = len(terms) == 1 and not where.uncounted  # then the walk ends as soon as the page is full
     if not is_plain and _has_few(connection, where, effort):
         return _sorted_page(connection, where, terms, after, limit)
+    if where.uncounted and not _is_walked_in_order(connection, where, terms[0]):
+        # All values of a key would be read to find where the page ends: reading a set costs less.
+        counted = _counted(connection, where, effort.counted_runs)
+        if counted.rare:
+            return _sorted_page(connection, counted, terms, after, limit)
     try:
         return _Walk(connection, effort.rare_runs, effort.first_rows).page(where, terms, after, limit)
     except _WalkedTooFar as walk:
@@ -96,12 +101,19 @@ def page_of(
     return _sorted_page(connection, counted, terms, after, limit)
 
 
+def _is_walked_in_order(connection: Connection, where: Where, term: OrderTerm) -> bool:
+    if term.column == STATUS:
+        return True
+    index = order_index(term.column, where.placement.only_id, connection.dialect.name)
+    return index is not None and index.is_in_order
+
+
 def _counted(connection: Connection, where: Where, bound: int) -> Where:
     """Return the same runs, with those conditions known to be rare that at most `bound` runs may fulfil."""
     asked = [condition for condition in where.uncounted if condition.candidates is not None][:_MAX_COUNTED]
     if not asked:
         return where
-    counts = [_bounded_count(each.candidates, bound) for each in asked if each.candidates is not None]
+    counts = [_bounded_count(each.countable, bound) for each in asked if each.countable is not None]
     counted = zip(connection.execute(select(*counts)).one(), asked, strict=True)
     rare = [(count, condition) for count, condition in counted if count <= bound]
     return replace(where, rare=tuple(sorted((*where.rare, *rare), key=lambda pair: pair[0])))

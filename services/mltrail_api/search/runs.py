@@ -16,7 +16,7 @@ from mltrail_api.search.limits import DEFAULT_RESULTS, check_max_results
 from mltrail_api.search.page_token import After, Offset, Part, decode_token, encode_token
 from mltrail_api.search.parse import parse_run_filter, parse_run_order
 from mltrail_api.search.placement import ANYWHERE, IS_DELETED, PLACED_RUNS, is_in_view, placed_in
-from mltrail_api.search.run_conditions import NUMBER_ATTRIBUTES, RunCondition, run_condition
+from mltrail_api.search.run_conditions import NUMBER_ATTRIBUTES, RunCondition, run_condition, together
 from mltrail_api.search.run_order import HAS_VALUE, IS_NULL, LACKS_KEY, Position, sorted_source, whole_order
 from mltrail_api.search.run_walk import Effort, page_of
 from mltrail_api.search.run_where import Where
@@ -94,7 +94,8 @@ def find_runs(
     after = _position(page_token, order)
     placement = ANYWHERE if experiment_ids is None else placed_in(connection, experiment_ids)
     in_view = RunCondition(is_in_view(IS_DELETED, run_view_type))
-    where = Where(placement, (in_view, *conditions), tuple(conditions))
+    joined = tuple(together(conditions))
+    where = Where(placement, (in_view, *joined), joined)
     run_ids = page_of(connection, where, order, after, max_results + 1, effort)
     next_page_token = None
     if len(run_ids) > max_results:

@@ -53,13 +53,14 @@ from mltrail_api.search.run_conditions import (
     MAY_BE_NULL,
     NUMBER_ATTRIBUTES,
     TEXT_ATTRIBUTES,
+    RowTest,
     RunCondition,
     any_of,
     dataset_text,
     has,
     none_of,
     run_condition,
-    runs_with,
+    together,
 )
 from mltrail_core.readmodel.tables import (
     dataset_inputs,
@@ -124,6 +125,7 @@ def _condition(expression: NativeExpression, connection: Connection) -> RunCondi
 
 def _all_of(conditions: Sequence[RunCondition], connection: Connection) -> RunCondition:
     """Return what holds where all do; it is looked for among the fewest runs that one of them may hold for."""
+    conditions = together(conditions)
     candidates = [condition.candidates for condition in conditions if condition.candidates is not None]
     fewest = candidates[0] if candidates else None
     if len(candidates) > 1:
@@ -187,18 +189,14 @@ def _holds(column: Column, test: _Test, dialect: str, status: str = "") -> RunCo
     """Return whether the run has a value in `column` that passes `test`. `status` is what a status is compared with:
     only who asks for lost runs is told of them, as in MLflow's search."""
     match column:
-        case Column(Entity.METRIC, key, summary):
+        case Column(Entity.METRIC, _, summary):
             # As a float, or PostgreSQL would round what a whole number of steps is compared with.
             number: ColumnElement[Any] = type_coerce(metric_summaries.c[summary.column_name], Double())
-            return RunCondition(has(metric_summaries, metric_summaries.c.key == key, test(number)), runs_with(column))
-        case Column(Entity.PARAM | Entity.TAG as entity, key):
-            table = KEYED[entity]
-            tested = test(table.c.value)
-            among = runs_with(column)
+            return RowTest(column, test(number), true()).condition(False)
+        case Column(Entity.PARAM | Entity.TAG as entity):
+            tested = test(KEYED[entity].c.value)
             # SQLite's index holds whole values, so that it alone tells; PostgreSQL's holds how they begin.
-            return RunCondition(
-                has(table, table.c.key == key, tested), among.where(tested) if dialect == "sqlite" else among
-            )
+            return RowTest(column, tested, tested if dialect == "sqlite" else true()).condition(False)
         case Column(Entity.DATASET, key):
             text = dataset_text(key, dialect)
             return RunCondition(has(dataset_inputs, text.is_not(None), test(text)))
