@@ -23,20 +23,51 @@ BLOCK_POINTS = 16_384
 _POINT_BYTES = 28
 
 
-def blocks_of(points: Sequence[Entry]) -> Iterator[tuple[Stream, Sized]]:
-    """Yield the points in columns, each stream's in the order in which they were logged."""
-    if not points:
-        return
-    count = len(points) // ENTRIES
-    streams = cast(Sequence[Stream], points[0::ENTRIES])
-    columns = _columns(count, points)
-    if streams.count(streams[0]) == count:
-        yield from _blocks(streams[0], columns)
-        return
-    places = {stream: place for place, stream in enumerate(dict.fromkeys(streams))}
-    place_of = np.frombuffer(Struct(f"<{count}I").pack(*map(places.__getitem__, streams)), "<u4")
-    for stream, place in places.items():
-        yield from _blocks(stream, columns.at(place_of == place))
+class TakenPoints:
+    """Points in columns, put together from slices of what calls have logged: each is the work of a fraction of a
+    millisecond, after which another thread may have the interpreter."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._numbers: dict[str, int] = {}
+        """Of all keys, in the order in which they came."""
+        self._of_streams: dict[Stream, list[_Columns]] = {}
+
+    def add(self, points: Sequence[Entry]) -> None:
+        """Append points, in the order in which they were logged."""
+        if not points:
+            return
+        count = len(points) // ENTRIES
+        self.count += count
+        streams = cast(Sequence[Stream], points[0::ENTRIES])
+        columns = self._columns(count, points)
+        if streams.count(streams[0]) == count:
+            self._of_streams.setdefault(streams[0], []).append(columns)
+            return
+        places = {stream: place for place, stream in enumerate(dict.fromkeys(streams))}
+        place_of = np.frombuffer(Struct(f"<{count}I").pack(*map(places.__getitem__, streams)), "<u4")
+        for stream, place in places.items():
+            self._of_streams.setdefault(stream, []).append(columns.at(place_of == place))
+
+    def blocks(self) -> Iterator[tuple[Stream, Sized]]:
+        """Yield all points in blocks, each stream's in the order in which they were logged."""
+        keys = tuple(self._numbers)
+        for stream, parts in self._of_streams.items():
+            columns = parts[0] if len(parts) == 1 else _in_a_row(parts)
+            for start in range(0, len(columns.values), BLOCK_POINTS):
+                yield stream, sized_block(stream, columns.at(slice(start, start + BLOCK_POINTS)).block(keys))
+
+    def _columns(self, count: int, points: Sequence[Entry]) -> _Columns:
+        keys, numbers = cast(Sequence[str], points[1::ENTRIES]), self._numbers
+        for key in dict.fromkeys(keys):
+            numbers.setdefault(key, len(numbers))
+        # `Struct` packs a list in less than half the time that NumPy takes to look at each entry.
+        return _Columns(
+            np.frombuffer(Struct(f"<{count}I").pack(*map(numbers.__getitem__, keys)), "<u4"),
+            np.frombuffer(Struct(f"<{count}q").pack(*points[3::ENTRIES]), "<i8"),
+            np.frombuffer(Struct(f"<{count}q").pack(*points[4::ENTRIES]), "<i8") // 1000,
+            np.frombuffer(Struct(f"<{count}d").pack(*points[2::ENTRIES]), "<f8"),
+        )
 
 
 def sized_block(stream: Stream, block: MetricBlock) -> Sized:
@@ -86,23 +117,20 @@ def _as_one(neighbours: Sequence[Sized]) -> Sized:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    keys: tuple[str, ...]
     key_indices: npt.NDArray[np.uint32]
     steps: npt.NDArray[np.int64]
     times_us: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
 
     def at(self, places: slice | npt.NDArray[np.bool_]) -> _Columns:
-        """Return the points at these places, with the dictionary of all."""
-        return _Columns(
-            self.keys, self.key_indices[places], self.steps[places], self.times_us[places], self.values[places]
-        )
+        """Return the points at these places."""
+        return _Columns(self.key_indices[places], self.steps[places], self.times_us[places], self.values[places])
 
-    def block(self) -> MetricBlock:
-        """Return these points with a dictionary that has only their keys."""
-        is_used = np.zeros(len(self.keys), dtype=np.bool_)
+    def block(self, keys: tuple[str, ...]) -> MetricBlock:
+        """Return these points with a dictionary that has only their keys, of all that `keys` names."""
+        is_used = np.zeros(len(keys), dtype=np.bool_)
         is_used[self.key_indices] = True
-        keys, key_indices = self.keys, self.key_indices
+        key_indices = self.key_indices
         if not is_used.all():
             used = np.flatnonzero(is_used)
             numbers = np.cumsum(is_used, dtype="<u4") - np.uint32(1)
@@ -110,19 +138,10 @@ class _Columns:
         return MetricBlock(keys, key_indices, self.steps, self.times_us, self.values)
 
 
-def _columns(count: int, points: Sequence[Entry]) -> _Columns:
-    keys = cast(Sequence[str], points[1::ENTRIES])
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    # `Struct` packs a list in less than half the time that NumPy takes to look at each entry.
+def _in_a_row(parts: Sequence[_Columns]) -> _Columns:
     return _Columns(
-        tuple(numbers),
-        np.frombuffer(Struct(f"<{count}I").pack(*map(numbers.__getitem__, keys)), "<u4"),
-        np.frombuffer(Struct(f"<{count}q").pack(*points[3::ENTRIES]), "<i8"),
-        np.frombuffer(Struct(f"<{count}q").pack(*points[4::ENTRIES]), "<i8") // 1000,
-        np.frombuffer(Struct(f"<{count}d").pack(*points[2::ENTRIES]), "<f8"),
+        np.concatenate([part.key_indices for part in parts]),
+        np.concatenate([part.steps for part in parts]),
+        np.concatenate([part.times_us for part in parts]),
+        np.concatenate([part.values for part in parts]),
     )
-
-
-def _blocks(stream: Stream, columns: _Columns) -> Iterator[tuple[Stream, Sized]]:
-    for start in range(0, len(columns.values), BLOCK_POINTS):
-        yield stream, sized_block(stream, columns.at(slice(start, start + BLOCK_POINTS)).block())

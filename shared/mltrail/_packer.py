@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mltrail._buffer import Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Said
-from mltrail._columns import BLOCK_POINTS, blocks_of, put_together
+from mltrail._buffer import WAKE_POINTS, Buffer, Close, Ensure, Flush, Frozen, Item, Keep, Said
+from mltrail._columns import BLOCK_POINTS, TakenPoints, put_together
 from mltrail._losses import Losses
 from mltrail._outbox import Outbox
-from mltrail._points import ENTRIES, Entry
+from mltrail._points import ENTRIES
 from mltrail._settings import MAX_POINTS
 from mltrail._spool import Spool
 from mltrail._stream import Outgoing, Sized, Stream, Upload
+from mltrail._worker import let_others_run
 
 _SHIPMENT_BYTES = 2 << 20
 """So much is frozen before it is spooled: a pass may hold four times as much, which memory should not hold twice."""
 _FULL_OUTBOX_PAUSE_S = 0.05
 _PASS_POINTS = 2 * BLOCK_POINTS
 """Of all runs together: with many runs, or many keys, larger passes make larger records, whose keys are said once."""
+_SLICE_POINTS = 2048
+"""A third of a millisecond of work: so long may a call have to wait for the interpreter, which is offered then."""
+_SLICES = 16
+"""Of what waits, if that is much: the front of a long list is not taken away in small slices, which moves the rest."""
 _LAST_STEPS = MAX_POINTS // _PASS_POINTS + 1
 """Enough for a full buffer."""
 
@@ -40,16 +45,17 @@ class Packer:
         """
         if not (self._outbox.has_room() or self._spool.takes_records):
             return _FULL_OUTBOX_PAUSE_S
-        points = self._buffer.take_points(_PASS_POINTS)
+        points = TakenPoints()
+        self._take(points, _PASS_POINTS)
         items = self._buffer.take_items()
         if any(isinstance(item, Close | Flush) for item in items):
             # What was logged before the end of a run, or before a flush, has to leave with it.
-            points += self._buffer.take_points()
-        if points or items:
+            self._take(points, self._buffer.point_count)
+        if points.count or items:
             self._pack(points, items)
         else:
             self.tidy()
-        return 0.0 if len(points) >= _PASS_POINTS * ENTRIES else self._interval_s
+        return 0.0 if points.count >= _PASS_POINTS else self._interval_s
 
     def finish(self) -> None:
         """Pack what was said since the thread's last step, and tidy up; called when the thread has ended."""
@@ -61,7 +67,21 @@ class Packer:
         """Let the spool forget what the log has acknowledged."""
         self._keep((), ())
 
-    def _pack(self, points: Sequence[Entry], items: Sequence[Item]) -> None:
+    def _take(self, points: TakenPoints, max_points: int) -> None:
+        """Add at most so many of the oldest points."""
+        left = max_points
+        while left > 0:
+            waiting = self._buffer.point_count
+            entries = self._buffer.take_points(min(left, max(_SLICE_POINTS, waiting // _SLICES)))
+            if not entries:
+                return
+            left -= len(entries) // ENTRIES
+            points.add(entries)
+            del entries  # to free them is a part of the work
+            if left > 0 and 0 < self._buffer.point_count < WAKE_POINTS:
+                let_others_run()  # unless points come so quickly that what waits would become too much
+
+    def _pack(self, points: TakenPoints, items: Sequence[Item]) -> None:
         said: dict[Stream, list[Sized]] = {}
         closes: list[Close] = []
         flushes: list[Flush] = []
@@ -83,7 +103,7 @@ class Packer:
                     closes.append(item)
                 case Flush():
                     flushes.append(item)
-        for stream, block in blocks_of(points):
+        for stream, block in points.blocks():
             said.setdefault(stream, []).append(block)
         outgoing: list[Outgoing] = []
         size_bytes, is_kept = 0, True

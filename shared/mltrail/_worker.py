@@ -12,6 +12,17 @@ from collections.abc import Callable
 from mltrail._losses import Losses, logger
 
 _PAUSE_AFTER_FAULT_S = 1.0
+_TURN_S = 0.0001
+"""Enough for a thread to wake up."""
+
+
+def let_others_run() -> None:
+    """Give the interpreter to a thread that waits for it; to be called after a part of a longer work in Python.
+
+    A thread that does not want to give it up makes the others wait for 5 ms (`sys.getswitchinterval`), and one that
+    gives it up for a moment only, as by `sleep(0)`, has it back before they have woken up.
+    """
+    time.sleep(_TURN_S)
 
 
 class Worker:

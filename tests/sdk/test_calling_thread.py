@@ -19,6 +19,7 @@ import pytest
 import mltrail
 from mltrail._background import Background, Task
 from mltrail._losses import Losses
+from mltrail._spool.blanks import READY_FILES
 from mltrail._stream import Stream, Writer
 from mltrail._worker import Worker
 from mltrail_core.errors import Unavailable
@@ -102,6 +103,32 @@ def test_an_artifact_is_as_quickly_logged_beside_many_that_wait(tmp_path: Path) 
     work = [lines_of(partial(run.log_artifact, file, f"at/{number}")) for number in range(300)]
     # A few lines more or less are whether a thread is awake; going through those that wait would be one for each.
     assert max(work[200:]) < min(work[1:100]) + 100
+
+
+def test_an_artifact_is_copied_into_a_file_that_was_made_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"w")
+    mltrail.init(f"http://127.0.0.1:{free_port()}", exit_timeout_s=0.1)
+    run = mltrail.start_run()
+    was_there: list[bool] = []
+    real_open = os.open
+
+    def noting(path: Path, flags: int, *mode: int) -> int:
+        if threading.current_thread() is threading.main_thread() and flags & os.O_WRONLY:
+            was_there.append(path.exists())
+        return real_open(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", noting)
+    for number in range(READY_FILES):
+        run.log_artifact(file, f"at/{number}")
+    assert was_there == [True] * READY_FILES
+    [spool] = (tmp_path / "spool").iterdir()
+    wait_for(lambda: len(list((spool / "files").iterdir())) == 2 * READY_FILES)  # as many are ready again
+    run.end()
+    mltrail._fluent.current_session().close(0.1)
+    assert [copy.read_bytes() for copy in (spool / "files").iterdir()] == [b"w"] * READY_FILES
 
 
 def test_a_task_is_as_quickly_found_and_put_back_among_many() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mltrail._columns import BLOCK_POINTS, blocks_of, put_together, sized_block
-from mltrail._points import Entry
+from mltrail._columns import BLOCK_POINTS, TakenPoints, put_together, sized_block
+from mltrail._points import ENTRIES, Entry
 from mltrail._series import series_blocks
 from mltrail._stream import Sized, Stream, Writer
 from mltrail_core.events import MetricsLogged, TagSet
@@ -15,9 +15,12 @@ def _stream() -> Stream:
     return Stream(new_run_id(), Writer("ann", "host", 1, 0), owns_status=True)
 
 
-def _blocks(entries: list[Entry]) -> list[tuple[Stream, MetricBlock]]:
-    found = []
-    for stream, sized in blocks_of(entries):
+def _blocks(entries: list[Entry], slice_points: int = 3) -> list[tuple[Stream, MetricBlock]]:
+    found, points = [], TakenPoints()
+    for start in range(0, len(entries), slice_points * ENTRIES):
+        points.add(entries[start : start + slice_points * ENTRIES])
+    assert points.count == len(entries) // ENTRIES
+    for stream, sized in points.blocks():
         assert isinstance(sized.event, MetricsLogged)
         found.append((stream, block_of_event(sized.event)))
         assert sized.point_count == len(found[-1][1])
@@ -42,7 +45,7 @@ def test_points_of_several_runs_in_turn_keep_their_order_and_have_only_their_run
 def test_each_block_of_one_run_names_only_the_keys_that_it_holds() -> None:
     run, count = _stream(), BLOCK_POINTS + 10
     entries = [entry for step in range(count) for entry in (run, f"key {step // BLOCK_POINTS}", 0.5, step, 1000)]
-    blocks = [block for _, block in _blocks(entries)]
+    blocks = [block for _, block in _blocks(entries, slice_points=2048)]
     assert [block.keys for block in blocks] == [("key 0",), ("key 1",)]
     assert [step for block in blocks for step in block.steps.tolist()] == list(range(count))
     assert _blocks([]) == []

@@ -16,7 +16,8 @@ _READ_BYTES = 1 << 20
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy the bytes of `source`: as a reflink where the file system has them, else one by one.
+    """Copy the bytes of `source`: as a reflink where the file system has them, else one by one. What is there of
+    `target` is empty.
 
     Never a hard link: that would change with the file when a training appends to it or overwrites it in place.
 
@@ -27,10 +28,11 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         return
     # Few calls of the system: after each the calling thread may wait for the interpreter, 5 ms at a time.
+    # An empty file is not truncated, which would wait for the file system's journal as making a file does.
     with contextlib.ExitStack() as stack:
         reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         stack.callback(os.close, reading)
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, writing)
         if not _is_cloned(reading, writing):
             _send(reading, writing)

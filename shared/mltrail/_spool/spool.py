@@ -6,12 +6,12 @@ import contextlib
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mltrail._losses import logger
+from mltrail._spool.blanks import Blanks
 from mltrail._spool.bounds import Bounds
 from mltrail._spool.copying import copy_file
 from mltrail._spool.file import About, Changes, Contents, SpoolFile
@@ -64,6 +64,7 @@ class Spool:
         self._is_troubled = False
         self._owed = self._written_before = Changes(stored=(), refused=(), uploads=())
         self._bounds = Bounds(self._max_bytes)
+        self._blanks = Blanks()
         self._peak_bytes = 0
 
     def begin_again_in_child(self) -> None:
@@ -93,9 +94,11 @@ class Spool:
     def prepare(self) -> None:
         """As `open`, so that no later call has to; where there is no place that is said, and done without."""
         try:
-            self._opened()
+            folder, _ = self._opened()
         except Unavailable as error:
             self._say_trouble(error)
+        else:
+            self._blanks.refill(folder)
 
     def write(
         self,
@@ -113,6 +116,8 @@ class Spool:
         """
         if not self._keeps_records:
             records = ()
+        if self._folder is not None:
+            self._blanks.refill(self._folder)
         with self._lock:
             owed = self._owed = Changes(
                 (),
@@ -161,7 +166,7 @@ class Spool:
         folder, _ = self._opened()
         size_bytes = file.stat().st_size
         self._bounds.refuse_past(folder.path, size_bytes)
-        upload = Upload(uuid.uuid4().hex, run_id, path, size_bytes)
+        upload = Upload(self._blanks.take(), run_id, path, size_bytes)
         copy = folder.file(upload.name)
         try:
             copy_file(file, copy)
@@ -202,6 +207,8 @@ class Spool:
         if contents is not None and contents.is_empty:
             with contextlib.suppress(OSError):  # an empty folder does no harm; whoever claims it removes it
                 folder.remove()
+        else:
+            self._blanks.remove(folder)
         folder.release()
         self._begin()
         self._has_no_place = True

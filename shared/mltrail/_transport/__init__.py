@@ -46,6 +46,8 @@ def open_transport(destination: Destination) -> Transport:
         Unavailable: the folder can't be used.
     """
     # Imported when needed: a trainer loads one of them, and `import mltrail` none.
+    if destination.kind != "folder":
+        import encodings.idna  # noqa: F401 else loaded by the first look-up of a host, which made calls wait for 8 ms
     if destination.kind == "http":
         from mltrail._transport.http import HttpTransport
 
