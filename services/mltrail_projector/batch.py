@@ -136,8 +136,10 @@ def _move_positions(connection: Connection, batch: Batch) -> None:
         }
         for partition in sorted(batch)  # one order for all, so that two projectors never wait for each other
     ]
-    # One record alone is what somebody waits for, and one statement is cheaper than many of one.
-    moved = connection.execute(_MOVE, moves if len(moves) > 1 else moves[0])
+    # One record alone is what somebody waits for: psycopg sends a list of statements, be it one, together with BEGIN.
+    # On SQLite one statement is cheaper than a list of one.
+    is_one = len(moves) == 1 and connection.dialect.name != "postgresql"
+    moved = connection.execute(_MOVE, moves[0] if is_one else moves)
     if moved.rowcount != len(moves):
         where = ", ".join(f"{move['of_partition']} at {move['old_index']}" for move in moves)
         raise PositionMoved(f"not every partition stands where it was believed to: {where}")

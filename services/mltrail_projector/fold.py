@@ -55,8 +55,9 @@ class Fold:
         """Turn points, marks and keys into rows, and write all rows."""
         self.points.flush()
         self.marks.flush()
-        self.catalogue.flush()
-        self.rows.flush()
+        with self.rows.writing():
+            self.catalogue.flush()
+            self.rows.flush()
 
 
 def refuse(reason: Reason, fault: str | None) -> None:

@@ -6,6 +6,7 @@ from nothing, which is how golden decisions are tested.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Table, and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mltrail_core.readmodel.pipelining import pipelined
 from mltrail_projector.memory import REMEMBERED_ROWS, REMEMBERED_SETS, Memory
 from mltrail_projector.row_sets import add_absent, read_set, write_set
 
@@ -137,6 +139,10 @@ class Rows:
         query = select(table).where(table.c[column] <= number, *_equal(table, values))
         found = self._connection.execute(query.order_by(table.c[column].desc()).limit(1)).mappings().first()
         return None if found is None else dict(found)
+
+    def writing(self) -> contextlib.AbstractContextManager[None]:
+        """Give a block in which nothing is looked up any more, only written, all of it in one round trip."""
+        return contextlib.nullcontext() if self._connection is None else pipelined(self._connection)
 
     def flush(self) -> None:
         """Write all changes, each table's in one statement for removals and one for the rest."""

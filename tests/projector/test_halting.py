@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 
 from mltrail_core.errors import Unavailable
 from mltrail_core.events import RunCreated, TagSet
@@ -121,11 +122,18 @@ def test_two_projectors_project_each_record_once(log: EventLog, read_model: Read
     assert rebuild(log, read_model).is_equal
 
 
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        pytest.param(tables.tags, {"run_id": RUN, "key": "a", "value": object()}, id="refused by the driver"),
+        pytest.param(tables.changes, {"subject": "s", "partition": "00", "index": 1 << 70}, id="refused by the server"),
+    ],
+)
 def test_record_that_cannot_be_written_halts_its_partition_and_no_other(
-    log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch, table: Table, row: dict[str, Any]
 ) -> None:
     def put_nonsense(event: TagSet, fold: Fold, place: Place) -> None:
-        fold.rows.put(tables.tags, {"run_id": event.run_id, "key": event.key, "value": object()})  # type: ignore[dict-item]
+        fold.rows.put(table, row)
 
     monkeypatch.setitem(handlers.HANDLERS, "tag_set", put_nonsense)
     producing = Producing()

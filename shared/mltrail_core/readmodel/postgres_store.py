@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, LargeBinary, create_engine, text
+import psycopg
+from sqlalchemy import Connection, LargeBinary, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mltrail_core.readmodel.claims import SessionClaims
 from mltrail_core.readmodel.schema import fits_this_code, write_schema_hash
@@ -16,6 +21,10 @@ from mltrail_core.readmodel.trouble import POOL_SIZE, POOL_TIMEOUT_S, unavailabl
 _BYTES = [
     column for table in METADATA.sorted_tables for column in table.columns if isinstance(column.type, LargeBinary)
 ]
+_IDLE_S = 1.0
+"""A connection that rested for so long is asked whether it lives before it is used: PostgreSQL may have been restarted.
+Asking each time would cost every transaction a round trip."""
+_USED_S = "mltrail_used_s"
 _START_LOCK = 0x6D6C7472
 """Advisory lock of PostgreSQL under which generations are created and dropped."""
 
@@ -34,9 +43,10 @@ class PostgresReadModel:
             pool_size=POOL_SIZE,
             max_overflow=POOL_SIZE,
             pool_timeout=POOL_TIMEOUT_S,
-            pool_pre_ping=True,
             connect_args={"connect_timeout": 5},
         )
+        event.listen(self._engine, "checkin", _note_use)
+        event.listen(self._engine, "checkout", self._refuse_dead)
         with unavailable(self.url), self._engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _START_LOCK})
             connection.execute(text("CREATE TABLE IF NOT EXISTS mltrail_pointer (generation INT NOT NULL)"))
@@ -97,6 +107,16 @@ class PostgresReadModel:
     def close(self) -> None:
         self._engine.dispose()
 
+    def _refuse_dead(self, driver: DBAPIConnection, entry: ConnectionPoolEntry, proxied: PoolProxiedConnection) -> None:
+        """Make the pool open its connections anew when one that rested no longer reaches the server."""
+        used_s = entry.info.get(_USED_S)
+        if used_s is None or time.monotonic() - used_s < _IDLE_S:
+            return
+        try:
+            self._engine.dialect.do_ping(driver)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
     def _create(self, connection: Connection, generation: int) -> None:
         connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
         connection.execute(text(f"CREATE SCHEMA mltrail_g{generation}"))
@@ -118,3 +138,7 @@ class PostgresReadModel:
 
     def _on(self, connection: Connection, generation: int) -> Connection:
         return connection.execution_options(schema_translate_map={None: f"mltrail_g{generation}"})
+
+
+def _note_use(driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    entry.info[_USED_S] = time.monotonic()
