@@ -22,6 +22,9 @@ from mltrail_core.log.line import AppendLine
 MAX_LINE_RECORDS = 256
 MAX_LINE_BYTES = 64 << 10
 """A group is closed when it has reached this, so that a line takes it unless its last record is large."""
+GATHER_S = 0.001
+"""How long the next group waits for as many as have just been answered: clients that wait for their answers come back
+at once, and an append of sixteen costs little more than one of one. Else groups of one and of fifteen alternate."""
 PATIENCE_S = 1.0
 """How long a reply may take before the thread waits for it."""
 _RETIRE_S = 1.0
@@ -61,6 +64,9 @@ class LoopLine:
         self._under_way: Group | None = None
         self._sent_at_s = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self._expected = 0
+        """How many are waited for before the next group is sent; none when 0."""
+        self._gathering: asyncio.TimerHandle | None = None
         self._is_over = False
 
     def begin(self) -> None:
@@ -77,7 +83,7 @@ class LoopLine:
         """Send what waits as one group, unless one is under way; in the event loop."""
         with self._lock:
             self.is_called = False
-            refused = self._send()
+            refused = self._send() if len(self._waiting) >= self._expected else []
         for group, error in refused:
             answer(group, error, here=self.loop)
 
@@ -98,6 +104,7 @@ class LoopLine:
 
     def retire(self) -> None:
         """Watch the line no more; in the event loop, after `abandon`."""
+        self._gather(0)
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -116,6 +123,8 @@ class LoopLine:
 
     def _send(self) -> list[tuple[Group, Unavailable]]:
         refused: list[tuple[Group, Unavailable]] = []
+        if self._gathering is not None and self._under_way is None:
+            self._gather(0)
         while self._waiting and self._under_way is None and not self._is_over:
             group = self._sequencer.next_group(self._waiting, max_records=MAX_LINE_RECORDS, max_bytes=MAX_LINE_BYTES)
             if not group:
@@ -149,10 +158,21 @@ class LoopLine:
                 return
             written = self._sequencer.written(group, appended, is_repeated=False)
             self._under_way = None
-            refused = self._send()
+            together = len(group) + len(self._waiting)
+            self._gather(min(together, MAX_LINE_RECORDS) if together > 1 else 0)
         answer(group, written, here=self.loop)
-        for each, error in refused:
-            answer(each, error, here=self.loop)
+        self.send()
+
+    def _gather(self, expected: int) -> None:
+        """Wait for so many before the next group is sent, though not for long; 0: for nobody."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+        self._expected = expected
+        self._gathering = self.loop.call_later(GATHER_S, self._send_gathered) if expected else None
+
+    def _send_gathered(self) -> None:
+        self._expected = 0
+        self.send()
 
     def _look_at_clock(self) -> None:
         with self._lock:
