@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from pathlib import Path
 
 LOW_WATER_DISK_BYTES = 64 << 20
 """Nothing is put on a disk that has less left: SQLite needs room for its WAL, and the training for its checkpoints."""
+_PLENTY_BYTES = 1 << 30
+_KNOWN_S = 1.0
+"""So long what the disk has left is taken to be as it was, if that was plenty."""
 
 
 class Bounds:
@@ -23,6 +27,8 @@ class Bounds:
         """Of all copies ever made; what of them is gone is counted beside."""
         self._removed_bytes = 0
         self._sizes: dict[str, int] = {}
+        self._free_bytes = 0
+        self._asked_at = float("-inf")
 
     def refuse_past(self, folder: Path, more_bytes: int) -> None:
         """Do nothing when so much may be added.
@@ -30,7 +36,7 @@ class Bounds:
         Raises:
             OSError: the disk or the spool is full.
         """
-        free_bytes = shutil.disk_usage(folder).free
+        free_bytes = self._free_of(folder, more_bytes)
         if free_bytes - more_bytes < LOW_WATER_DISK_BYTES:
             raise OSError(f"its disk has {free_bytes >> 20} MiB left; free some space, or set MLTRAIL_SPOOL to another")
         held_bytes = self.file_bytes + self._copied_bytes - self._removed_bytes
@@ -38,6 +44,15 @@ class Bounds:
             raise OSError(
                 f"it holds {held_bytes >> 20} MiB of the {self._max_bytes >> 20} MiB that max_spool_bytes allows"
             )
+
+    def _free_of(self, folder: Path, more_bytes: int) -> int:
+        # Not asked each time while there is plenty: a call may have to wait for the interpreter after it.
+        now, left_bytes = time.monotonic(), self._free_bytes - more_bytes
+        if now - self._asked_at < _KNOWN_S and left_bytes > LOW_WATER_DISK_BYTES + _PLENTY_BYTES:
+            self._free_bytes = left_bytes
+            return left_bytes + more_bytes
+        self._free_bytes, self._asked_at = shutil.disk_usage(folder).free, now
+        return self._free_bytes
 
     def copied(self, name: str, size_bytes: int) -> None:
         """Count a copy; called by any thread."""
