@@ -40,8 +40,8 @@ class CallTimes:
     its_waiting_ms: float
     over_limit_own: int
     longest_collection_ms: float
-    """What the interpreter took at most in one call to look for garbage: it walks all objects of the process, whoever
-    made them, in whichever call happens to make one too many."""
+    """What the interpreter took at most in one call to look for garbage, or in another thread meanwhile: it walks all
+    objects of the process, whoever made them, in whichever thread happens to make one too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ class Clock:
         """Call, and return what it returns."""
         begun_cpu = time.thread_time()
         not_let, switches, cpu = self._not_let_s(), _voluntary_switches(), time.thread_time()
-        collected, begun = self._collections.spent_s, time.perf_counter()
+        collected = self._collections.spent_s
+        begun = self._collections.call_begun = time.perf_counter()
         returned = call()
         wall = time.perf_counter() - begun
         collecting = self._collections.spent_s - collected
@@ -175,21 +176,25 @@ def _each(numbers: array[float]) -> list[_Spent]:
 
 
 class _Collections:
-    """How long the garbage collector has run in the thread that made this, until the process ends."""
+    """How long calls of the thread that made this were in the garbage collector, or waited while another thread was: it
+    keeps the interpreter until it is done. Until the process ends."""
 
     def __init__(self) -> None:
         self.spent_s = 0.0
+        self.call_begun = 0.0
+        """When the present call began (time.perf_counter)."""
         self._thread = threading.get_ident()
         self._begun = 0.0
         gc.callbacks.append(self._heard)
 
     def _heard(self, phase: str, _: dict[str, int]) -> None:
-        if threading.get_ident() != self._thread:
-            return
+        # Its CPU time in the thread itself, which may not be let; of another thread all that passes meanwhile.
+        is_own = threading.get_ident() == self._thread
+        now = time.thread_time() if is_own else time.perf_counter()
         if phase == "start":
-            self._begun = time.thread_time()
+            self._begun = now
         else:
-            self.spent_s += time.thread_time() - self._begun
+            self.spent_s += now - (self._begun if is_own else max(self._begun, self.call_begun))
 
 
 def _opened_schedstat() -> int | None:

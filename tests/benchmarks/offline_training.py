@@ -3,9 +3,10 @@
 `python -m tests.benchmarks.offline_training` prints how long calls take and how much CPU the SDK needs. A busy machine
 holds any call up, so of each it is also known what its thread computed, whether it gave the CPU back to wait (for a
 lock, the disk, the interpreter: a voluntary switch), how long it was ready to run and not let (`schedstat` of
-Linux), and how long the interpreter looked for garbage in it, which is told apart: that walks all objects of the
-process, most of which are the benchmark's own. Calls that do without mltrail stand beside, before it was started and
-meanwhile. It fails when a call took longer than 5 ms by itself; those that did because the machine was busy are shown.
+Linux), and how long the interpreter looked for garbage meanwhile, in whichever thread, which is told apart: that walks
+all objects of the process, most of which are the benchmark's own. Calls that do without mltrail stand beside, before it
+was started and meanwhile. It fails when a call took longer than 5 ms by itself; those that did because the machine was
+busy are shown.
 `--quick` checks only that all arrives.
 """
 
