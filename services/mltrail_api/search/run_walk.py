@@ -56,8 +56,6 @@ class Effort:
     walked_rows: int = 10_000
 
 
-_LOOKUP_ROWS = 8
-"""Walking past a run, whose conditions are looked up, costs as much as so many candidates read from an index."""
 _MAX_COUNTED = 100
 """Conditions, of one search."""
 
@@ -92,7 +90,7 @@ def page_of(
     except _WalkedTooFar as walk:
         likely_rows = walk.likely_rows
         counted = _counted(connection, where, effort.counted_runs)
-    if likely_rows <= min(effort.walked_rows, counted.set_sizes / _LOOKUP_ROWS):
+    if likely_rows <= min(effort.walked_rows, counted.rows_of_sets(connection.dialect.name)):
         try:
             walk_on = _Walk(connection, effort.rare_runs, effort.walked_rows)
             return walk_on.page(counted.without_counts(), terms, after, limit)

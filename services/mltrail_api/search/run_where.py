@@ -14,6 +14,9 @@ from mltrail_api.search.run_conditions import RunCondition
 _JOINED_SIZES = 4
 """A condition that at most so many times as many runs fulfil as the rarest is joined with it; one that more fulfil is
 asked for each run that is left: looking a row up costs as much as walking past so many."""
+_CANDIDATES_A_ROW = {"postgresql": 8, "sqlite": 4}
+"""Walking past a run, whose conditions are looked up, costs as much as so many candidates read from an index and
+intersected: measured with 100,000 runs as 9.6 beside 1.2 µs on PostgreSQL, and 4.1 beside 1.1 µs on SQLite."""
 _MAX_JOINED = 10
 """Conditions: SQLite joins 500 sets at most."""
 
@@ -43,11 +46,15 @@ class Where:
         """Return those of the runs that fulfil one more condition."""
         return replace(self, conditions=(*self.conditions, condition), uncounted=(condition,))
 
-    @property
-    def set_sizes(self) -> float:
-        """How many candidates `sets` have together, as far as is known."""
-        counts = [count for count, condition in self.rare if _is_among(condition, self.sets())]
-        return sum(counts) if counts else math.inf
+    def rows_of_sets(self, dialect: str) -> float:
+        """How many rows can be walked past for what it costs to find all runs by `sets`, as far as is known."""
+        sets = self.sets()
+        candidates = sum(count for count, condition in self.rare if _is_among(condition, sets))
+        if not candidates:
+            return math.inf
+        # Of a set that stands alone, the other conditions are looked up for each run, as on a walk.
+        has_others = len(sets) == 1 and len(self.conditions) > 2
+        return candidates if has_others else candidates / _CANDIDATES_A_ROW[dialect]
 
     def without_counts(self) -> Where:
         """Return the same runs, of whose conditions none is known to be rare; but the rarest are asked first."""
