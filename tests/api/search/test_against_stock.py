@@ -46,7 +46,7 @@ def postgres_model(postgres_server: PostgresServer) -> Iterator[ReadModel]:
     postgres_server.drop_database("search_against_stock")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4), _EFFORTS)
 def test_sqlite_answers_as_stock(
     sqlite_model: ReadModel,
@@ -59,7 +59,7 @@ def test_sqlite_answers_as_stock(
     _compare(sqlite_model, sample, filters, order_by, page_size, effort)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4), _EFFORTS)
 def test_postgresql_answers_as_stock(
     postgres_model: ReadModel,
