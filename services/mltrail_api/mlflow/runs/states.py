@@ -32,8 +32,8 @@ class RunStates:
     def __init__(self, visibility: Visibility) -> None:
         self._visibility = visibility
         self._remembered: dict[str, _Remembered] = {}
-        self._looks: dict[str, asyncio.Task[None]] = {}
-        """Looks ahead under way, by run."""
+        self._looks: set[asyncio.Task[None]] = set()
+        """Those under way; an event loop alone would not keep them."""
         self._begun = Begun[RunState]()
 
     async def writable(self, run_id: str) -> RunState:
@@ -67,8 +67,8 @@ class RunStates:
         if now >= found.look_at_s:
             found.look_at_s = found.until_s  # one look is enough
             look = asyncio.get_running_loop().create_task(self._look_again(run_id, found))
-            self._looks[run_id] = look
-            look.add_done_callback(lambda _: self._looks.pop(run_id, None))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
         return found.state
 
     async def known(self, run_id: str, *, is_current: bool = False) -> RunState:
