@@ -29,7 +29,7 @@ from mltrail_core.log.redis_scripts import (
     PUBLISHED_KEY,
     calls,
 )
-from mltrail_core.log.redis_server import STATE_MAX_AGE_S, Command, RedisServer, Reply, exchange
+from mltrail_core.log.redis_server import STATE_MAX_AGE_S, Command, RedisServer, Reply, exchange, pack
 from mltrail_core.record import FrozenRecord
 
 _MIN_MAJOR_VERSION = 7
@@ -122,7 +122,7 @@ class RedisLog:
         return entries
 
     def heads(self) -> Positions:
-        replies = self._server.ask(*(_ask_head(partition) for partition in PARTITIONS))
+        replies = self._server.ask_packed(_ASK_HEADS, len(PARTITIONS))
         return {partition: self._head_of(reply)[0] for partition, reply in zip(PARTITIONS, replies, strict=True)}
 
     def wait(self, positions: Positions, *, timeout_s: float) -> bool:
@@ -201,6 +201,9 @@ class RedisLog:
 
 def _ask_head(partition: Partition) -> Command:
     return ("XREVRANGE", HEAD_KEYS[partition], "+", "-", "COUNT", 1)
+
+
+_ASK_HEADS = pack([_ask_head(partition) for partition in PARTITIONS])
 
 
 def _index_of(entry_id: bytes) -> int:

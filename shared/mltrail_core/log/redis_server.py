@@ -71,9 +71,19 @@ def exchange(connection: Connection, commands: Sequence[Command]) -> list[Reply]
     Raises:
         RedisError: the connection broke; what was sent may or may not have been done.
     """
-    connection.send_packed_command(_packed(connection, commands))
+    return _exchange(connection, _packed(connection, commands), len(commands))
+
+
+def pack(commands: Sequence[Command]) -> list[bytes]:
+    """Return small commands as they are sent: for those that are asked so often that packing them would count."""
+    words = [[word if isinstance(word, bytes) else str(word).encode() for word in command] for command in commands]
+    return [b"".join(b"*%d\r\n" % len(each) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in each) for each in words)]
+
+
+def _exchange(connection: Connection, packed: list[bytes], count: int) -> list[Reply]:
+    connection.send_packed_command(packed)
     replies: list[Reply] = []
-    for _ in commands:
+    for _ in range(count):
         try:
             replies.append(connection.read_response())
         except ResponseError as error:
@@ -187,10 +197,16 @@ class RedisServer:
         Raises:
             Unavailable: the server can't be reached, or a reply is an error.
         """
+        return self._ask(lambda connection: exchange(connection, commands))
 
+    def ask_packed(self, packed: list[bytes], count: int) -> list[Reply]:
+        """Do as `ask`, with the `count` commands that `pack` packed."""
+        return self._ask(lambda connection: _exchange(connection, packed, count))
+
+    def _ask(self, put: Callable[[Connection], list[Reply]]) -> list[Reply]:
         def once() -> list[Reply]:
             with self.connection() as connection:
-                return exchange(connection, commands)
+                return put(connection)
 
         retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), _READ_RETRIES, (RedisConnectionError, RedisTimeoutError))
         no_cleanup: Callable[[Exception], None] = lambda error: None  # noqa: E731
