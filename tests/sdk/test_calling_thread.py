@@ -101,8 +101,9 @@ def test_an_artifact_is_as_quickly_logged_beside_many_that_wait(tmp_path: Path) 
     mltrail.init(f"http://127.0.0.1:{free_port()}", exit_timeout_s=0.1)
     run = mltrail.start_run()
     work = [lines_of(partial(run.log_artifact, file, f"at/{number}")) for number in range(300)]
-    # A few lines more or less are whether a thread is awake; going through those that wait would be one for each.
-    assert max(work[200:]) < min(work[1:100]) + 100
+    # Now and then a call has to wake or begin a thread, the more so on a busy machine; going through those that wait
+    # would be a line for each, in every call.
+    assert min(work[200:]) < min(work[1:100]) + 100
 
 
 def test_an_artifact_is_copied_into_a_file_that_was_made_before(
