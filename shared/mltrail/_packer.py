@@ -21,8 +21,6 @@ _PASS_POINTS = 2 * BLOCK_POINTS
 """Of all runs together: with many runs, or many keys, larger passes make larger records, whose keys are said once."""
 _SLICE_POINTS = 2048
 """A third of a millisecond of work: so long may a call have to wait for the interpreter, which is offered then."""
-_SLICES = 16
-"""Of what waits, if that is much: the front of a long list is not taken away in small slices, which moves the rest."""
 _LAST_STEPS = MAX_POINTS // _PASS_POINTS + 1
 """Enough for a full buffer."""
 
@@ -71,15 +69,17 @@ class Packer:
         """Add at most so many of the oldest points."""
         left = max_points
         while left > 0:
-            waiting = self._buffer.point_count
-            entries = self._buffer.take_points(min(left, max(_SLICE_POINTS, waiting // _SLICES)))
+            # Points that come so quickly that what waits would become too much are better packed in one go: to take
+            # slices from the front of a long list moves the rest each time.
+            is_behind = self._buffer.point_count >= WAKE_POINTS
+            entries = self._buffer.take_points(left if is_behind else min(left, _SLICE_POINTS))
             if not entries:
                 return
             left -= len(entries) // ENTRIES
             points.add(entries)
             del entries  # to free them is a part of the work
-            if left > 0 and 0 < self._buffer.point_count < WAKE_POINTS:
-                let_others_run()  # unless points come so quickly that what waits would become too much
+            if left > 0 and not is_behind and self._buffer.point_count:
+                let_others_run()
 
     def _pack(self, points: TakenPoints, items: Sequence[Item]) -> None:
         said: dict[Stream, list[Sized]] = {}
