@@ -49,6 +49,14 @@ def test_session_that_ended_between_two_uses_is_trouble_once(on_postgres: ReadMo
     assert on_postgres.live_generation() == 1
 
 
+def test_read_begins_anew_when_its_session_ended_between_two_uses(on_postgres: ReadModel, postgres_url: str) -> None:
+    for _ in range(2):
+        with on_postgres.reading() as one, on_postgres.reading() as other:
+            isolations = [each.execute(text("SHOW transaction_isolation")).scalar_one() for each in (one, other)]
+            assert isolations == ["repeatable read"] * 2
+        end_sessions(postgres_url)
+
+
 def test_session_that_ends_while_statements_are_under_way_is_trouble(on_postgres: ReadModel, postgres_url: str) -> None:
 
     def lose_it() -> None:

@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy import Connection, LargeBinary, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mltrail_core.readmodel.claims import SessionClaims
@@ -67,13 +67,15 @@ class PostgresReadModel:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with (
-            unavailable(self.url),
-            self._engine.connect() as connection,
-            connection.execution_options(**options).begin(),
-        ):
-            generation = self._pointer(connection)
+        with unavailable(self.url), contextlib.ExitStack() as stack:
+            try:
+                connection, generation = self._begin_reading(stack)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                # The session ended since it was last used, and the pool dropped all of its age. Nothing was read yet,
+                # so begin anew: a write whose answer is looked up here must not fail after it became durable.
+                connection, generation = self._begin_reading(stack)
             if not self._fits(self._on(connection, generation), generation):
                 raise unfit(self.url, generation)
             yield connection
@@ -106,6 +108,12 @@ class PostgresReadModel:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _begin_reading(self, stack: contextlib.ExitStack) -> tuple[Connection, int]:
+        """Return a connection, in a transaction that ends with the stack, and the live generation."""
+        connection = stack.enter_context(self._engine.connect())
+        connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return connection, self._pointer(connection)
 
     def _refuse_dead(self, driver: DBAPIConnection, entry: ConnectionPoolEntry, proxied: PoolProxiedConnection) -> None:
         """Make the pool open its connections anew when one that rested no longer reaches the server."""
