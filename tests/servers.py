@@ -79,6 +79,7 @@ class ValkeyServer(Server):
             "dir": str(self.folder),
             "appendonly": "yes",
             "appendfsync": self.appendfsync,
+            "auto-aof-rewrite-percentage": "1000",
             "maxmemory-policy": "noeviction",
             "save": "",
         }
