@@ -21,9 +21,11 @@ from mltrail_core.readmodel.store import ReadModel, open_read_model
 from mltrail_core.readmodel.tables import compaction_calls, metric_blocks, metric_chunks
 from mltrail_core.series import COMPACTION_LOCK
 from mltrail_jobs.compaction_step import Change, plan_step
+from mltrail_jobs.precedence import Precedence
 
 ROUND_S = 10.0
 """How long a round goes on beginning new steps: other jobs wait for it."""
+_LOOK_AGAIN_S = 0.1
 _RUNS_A_ROUND = 200
 _ROWS_PER_STATEMENT = 5000
 
@@ -43,19 +45,25 @@ class Compacted:
     is_done: bool = True
 
 
-def compact_metrics(store_url: str, *, should_stop: Callable[[], bool] = lambda: False) -> Compacted:
-    """Compact the runs that some block called for, as many as a round allows.
+def compact_metrics(
+    store_url: str, *, should_stop: Callable[[], bool] = lambda: False, precedence: Precedence | None = None
+) -> Compacted:
+    """Compact the runs that some block called for, as many as a round allows and `precedence` leaves time for.
 
     Raises:
         Unavailable: the read model can't be reached.
     """
     blocks = chunks = 0
     end = time.monotonic() + ROUND_S
+    precedence = Precedence() if precedence is None else precedence
+    precedence.begin_round()
     with contextlib.closing(open_read_model(store_url)) as read_model:
         run_ids = _calling(read_model)
         for run_id in run_ids:
             is_done = False
             while not is_done:
+                while precedence.must_wait() and not should_stop() and time.monotonic() <= end:
+                    time.sleep(_LOOK_AGAIN_S)
                 if should_stop() or time.monotonic() > end:
                     return Compacted(blocks, chunks, is_done=False)
                 try:
@@ -64,6 +72,7 @@ def compact_metrics(store_url: str, *, should_stop: Callable[[], bool] = lambda:
                     logger.info("compaction was overtaken", action="compaction_overtaken", detail=str(overtaken))
                     break
                 blocks, chunks, is_done = blocks + step.blocks, chunks + step.chunks, step.is_done
+    precedence.end_round()
     return Compacted(blocks, chunks, is_done=len(run_ids) < _RUNS_A_ROUND)
 
 

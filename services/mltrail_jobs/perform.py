@@ -12,6 +12,7 @@ from mltrail_core.errors import Invalid
 from mltrail_jobs.compaction import compact_metrics
 from mltrail_jobs.hashing import hash_upload
 from mltrail_jobs.places import Places
+from mltrail_jobs.precedence import Precedence
 from mltrail_jobs.reaper import reap_silent_runs
 from mltrail_jobs.uploads import note_uploads, sweep_unfinished_uploads
 from mltrail_jobs.verification import verify_artifacts
@@ -24,6 +25,7 @@ class Workplace:
 
     places: Places
     stop: threading.Event
+    precedence: Precedence
     desk: DeliveryDesk | None = None
     """Of workers that deliver webhooks."""
 
@@ -32,9 +34,11 @@ _WORKPLACE: ContextVar[Workplace] = ContextVar("mltrail_jobs_workplace")
 
 
 @contextlib.contextmanager
-def working_at(places: Places, stop: threading.Event, desk: DeliveryDesk | None = None) -> Iterator[None]:
+def working_at(
+    places: Places, stop: threading.Event, *, precedence: Precedence | None = None, desk: DeliveryDesk | None = None
+) -> Iterator[None]:
     """Let `perform` use these places within the block; a queue carries no URL, because URLs carry passwords."""
-    token = _WORKPLACE.set(Workplace(places, stop, desk))
+    token = _WORKPLACE.set(Workplace(places, stop, precedence or Precedence(), desk))
     try:
         yield
     finally:
@@ -62,7 +66,7 @@ def perform(name: str, arguments: Sequence[int | str]) -> dict[str, int]:
         case "hash_upload", [str(upload_id)]:
             return {hash_upload(here.places, upload_id, should_stop=here.stop.is_set): 1}
         case "compact_metrics", []:
-            compacted = compact_metrics(here.places.store_url, should_stop=here.stop.is_set)
+            compacted = compact_metrics(here.places.store_url, should_stop=here.stop.is_set, precedence=here.precedence)
             return {"blocks": compacted.blocks, "chunks": compacted.chunks}
         case "verify_artifacts", [int(round_number)]:
             found = verify_artifacts(

@@ -61,7 +61,7 @@ def _run_queued(
     leave = threading.Event()
 
     def work() -> None:
-        with working_at(places, stop, desk):
+        with working_at(places, stop, desk=desk):
             while not (leave.is_set() or stop.is_set()):
                 try:
                     with open_queue(places.log_url, WEBHOOK_QUEUE_NAME) as queue:

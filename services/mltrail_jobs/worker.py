@@ -14,6 +14,7 @@ from mltrail_core.readmodel.store import open_read_model
 from mltrail_jobs.hashing import find_unhashed_uploads
 from mltrail_jobs.perform import perform, working_at
 from mltrail_jobs.places import Places
+from mltrail_jobs.precedence import Precedence
 from mltrail_jobs.queue import open_queue
 from mltrail_jobs.sweeper import DueJob, find_due_jobs
 from mltrail_jobs.verification import Interrupted
@@ -26,15 +27,21 @@ logger: structlog.stdlib.BoundLogger = structlog.get_logger("mltrail.jobs")
 
 
 def run_jobs(
-    places: Places, stop: threading.Event, *, poll_s: float = POLL_S, clock_us: Callable[[], int] = now_us
+    places: Places,
+    stop: threading.Event,
+    *,
+    precedence: Precedence | None = None,
+    poll_s: float = POLL_S,
+    clock_us: Callable[[], int] = now_us,
 ) -> None:
     """Find due jobs and do them until `stop` is set; a job under way is left soon and run again by another worker.
 
     With a log in Redis, jobs go through RQ, so that each is done once by one of many workers; otherwise they are done
-    here. What can't be reached is waited for. It may run in any thread; signals are the caller's.
+    here. What can't be reached is waited for. `precedence` says when a projector in this process is to go first. It may
+    run in any thread; signals are the caller's.
     """
     run = _run_queued if places.log_url.startswith(_REDIS_SCHEMES) else _run_in_process
-    with working_at(places, stop):
+    with working_at(places, stop, precedence=precedence):
         while not stop.wait(poll_s):
             try:
                 run(places, stop, poll_s, clock_us)

@@ -73,6 +73,12 @@ class Projector:
         """The index after which each halted partition stopped."""
         return {} if self._frontier is None else self._frontier.halted
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last batch left records to take; it may be asked from any thread."""
+        frontier = self._frontier
+        return frontier is not None and frontier.is_behind
+
     def run(self, stop: threading.Event) -> None:
         """Project until `stop` is set; then end after the transaction under way.
 

@@ -27,6 +27,7 @@ class Background:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._readers: NearReaders | None = None
+        self._is_projector_behind: Callable[[], bool] = lambda: False
 
     def start(self, settings: Settings, ports: Ports) -> None:
         """Start what the role runs beside, or instead of, an API."""
@@ -40,7 +41,9 @@ class Background:
             from mltrail_projector.loop import Projector
 
             self._readers = NearReaders(ports.log.look_now)
-            self._run("mltrail-projector", Projector(ports.log, ports.read_model, self._readers).run)
+            projector = Projector(ports.log, ports.read_model, self._readers)
+            self._is_projector_behind = lambda: projector.is_behind
+            self._run("mltrail-projector", projector.run)
 
     def serve(self, channel: socket.socket) -> None:
         """Let the projector talk with an API at the other end of a pair of sockets; closed when there is none."""
@@ -63,6 +66,7 @@ class Background:
         if settings.role in ("all", "jobs"):
             from mltrail_jobs.leases import Leases
             from mltrail_jobs.places import Places, Webhooks
+            from mltrail_jobs.precedence import Precedence
             from mltrail_jobs.webhook_retries import RetryPolicy
             from mltrail_jobs.webhook_worker import run_deliveries
             from mltrail_jobs.worker import run_jobs
@@ -76,7 +80,7 @@ class Background:
                     settings.webhook_secrets_file, settings.webhook_targets, RetryPolicy(settings.webhook_attempts)
                 ),
             )
-            self._run("mltrail-jobs", partial(run_jobs, places))
+            self._run("mltrail-jobs", partial(run_jobs, places, precedence=Precedence(self._is_projector_behind)))
             self._run("mltrail-webhooks", partial(run_deliveries, places))
 
     def close(self) -> None:
