@@ -26,7 +26,7 @@ from mltrail_projector.fold import Fold
 from mltrail_projector.memory import Memory
 from mltrail_projector.rows import Key, Rows
 
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 16 << 20
 """A transaction takes about this much of the log: large enough to write in sets, small enough to stay in memory."""
 PARTITION_BYTES = 2 << 20
 PARTITION_RECORDS = 2000

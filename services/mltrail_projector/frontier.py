@@ -78,7 +78,8 @@ class Frontier:
         ends = {name: entries[-1].index for name, entries in batch.items()}
         self.is_behind = any(end < self._limit(name, target) for name, end in ends.items())
         if self.is_behind:
-            self._ahead.begin(ends)  # of all of them, since where records come fast, more have come by then
+            # Of all of them, since where records come fast, more have come by then.
+            self._ahead.begin({name: entries[-1] for name, entries in batch.items()})
         try:
             self._project(batch)
         finally:

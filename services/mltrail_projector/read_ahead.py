@@ -46,11 +46,13 @@ class ReadAhead:
         self._reading: Future[_Ahead] | None = None
         self._taken = _NOTHING
 
-    def begin(self, positions: Positions) -> None:
-        """Begin to read what follows these positions, in the background."""
+    def begin(self, lasts: Mapping[Partition, LogEntry]) -> None:
+        """Begin to read what follows these entries, in the background."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="mltrail-read-ahead")
-        self._reading = self._thread.submit(self._read, dict(positions))
+        known_bytes = {partition: len(entry.frozen) for partition, entry in lasts.items()}
+        positions = {partition: entry.index for partition, entry in lasts.items()}
+        self._reading = self._thread.submit(self._read, positions, known_bytes)
 
     def take(self, positions: Positions) -> dict[Partition, Stretch]:
         """Return what follows each of these positions: what was read ahead if it does, otherwise what is there now.
@@ -81,9 +83,14 @@ class ReadAhead:
         if thread is not None:
             thread.shutdown(cancel_futures=True)
 
-    def _read(self, positions: Positions) -> _Ahead:
+    def _read(self, positions: Positions, known_bytes: Mapping[Partition, int]) -> _Ahead:
+        # The record at a position is read again with what follows it, beyond the share: where records are large,
+        # little else would come with it.
         share = _share(positions)
-        stretches = {partition: self._stretch(partition, index, share) for partition, index in positions.items()}
+        stretches = {
+            partition: self._stretch(partition, index, share + known_bytes[partition])
+            for partition, index in positions.items()
+        }
         entries = [entry for stretch in stretches.values() for entry in stretch.entries]
         if len(entries) > SLICE_RECORDS:  # too many for the garbage collector to look at, whenever it does
             return _Ahead(stretches, {})

@@ -83,6 +83,16 @@ def test_every_record_is_read_once_and_projected_once(
     assert rebuild(filled, read_model).is_equal
 
 
+def test_what_is_read_again_to_be_compared_takes_no_room_from_what_follows(
+    filled: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_bytes = len(filled.read(partition_of(RUN), after=RECORDS - 1, max_records=1)[0].frozen)
+    monkeypatch.setattr(read_ahead, "PARTITION_BYTES", 2 * record_bytes + record_bytes // 2)
+    with closing(Frontier(filled, read_model, 1, must_be_live=True)) as frontier:
+        frontier.advance(filled.heads())
+        assert [frontier.advance(filled.heads()) for _ in range(3)] == [2 * len(BOTH)] * 3
+
+
 def test_batch_read_ahead_of_a_position_that_another_projector_moved_is_dropped(
     frontier: Frontier, filled: EventLog, read_model: ReadModel
 ) -> None:
@@ -127,7 +137,7 @@ def test_record_that_halts_its_partition_drops_what_was_read_past_it(
 def test_what_could_not_be_read_ahead_is_read_when_it_is_needed(
     filled: EventLog, read_model: ReadModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: ReadAhead, positions: object) -> None:
+    def fail(self: ReadAhead, positions: object, known_bytes: object) -> None:
         raise Unavailable("the log went away")
 
     monkeypatch.setattr(ReadAhead, "_read", fail)
