@@ -112,10 +112,14 @@ class PostgresServer(Server):
         """Return the SQLAlchemy URL of a database on this server."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database and return its SQLAlchemy URL."""
+    def create_database(self, name: str, *, like: str = "template1") -> str:
+        """Create a copy of the database `like`, by default an empty one, and return its SQLAlchemy URL.
+
+        Nobody may be connected to `like`.
+        """
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         with psycopg.connect(self._dsn(), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(create.format(sql.Identifier(name), sql.Identifier(like)))
         return self.url_of(name)
 
     def drop_database(self, name: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mltrail_api.mlflow.routes import VERSION_2
 from tests.api.running import RunningApi
+from tests.thorough import examples
 
 JSON_ROUTES = sorted(path for method, path in VERSION_2 if method == "POST" and "{" not in path)
 
@@ -214,7 +215,7 @@ names = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50, 150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(JSON_ROUTES), st.dictionaries(names, anything, max_size=6))
 def test_no_json_gets_a_500(api: RunningApi, path: str, body: dict[str, object]) -> None:
     content = json.dumps(body).encode()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mltrail_api.mlflow.routes import whole_table
 from tests.api.mlflow_routes import same_form
 from tests.api.running import RunningApi
+from tests.thorough import examples
 
 if TYPE_CHECKING:  # it takes a second to import, which every process would have to that collects tests
     from schemathesis import Case
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # it takes a second to import, which every process would have
     AnyCase = Case[Any]
     AnyOperation = APIOperation[Any, Any, Any, Any]
 
-EXAMPLES = 3
+EXAMPLES = examples(2, 3)
 """Of each operation. With 60, and 60 more that schemathesis made not to fit, none made the server fail either."""
 WRONG: tuple[Any, ...] = ("x" * 5000, -1, 2**70, [], {}, [{}], True, "\0", "../..", "NaN", 1e308)
 

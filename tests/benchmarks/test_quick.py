@@ -30,6 +30,7 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
         assert work in printed
 
 
+@pytest.mark.thorough
 def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -42,6 +43,7 @@ def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
         assert work in printed
 
 
+@pytest.mark.thorough
 def test_two_projectors_are_timed_and_project_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
     from tests.benchmarks import projector_scale
 

@@ -6,6 +6,8 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import mltrail, mltrail_process
 
 PROCESSES = int(os.environ.get("MLTRAIL_TEST_DEMO_PROCESSES", "2"))
@@ -27,6 +29,7 @@ def test_demo_holds_what_it_claims_on_a_fresh_folder(tmp_path: Path) -> None:
     assert {run["info"]["status"] for run in runs} == {"FINISHED"}
 
 
+@pytest.mark.thorough
 def test_demo_on_a_taken_port_says_so(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

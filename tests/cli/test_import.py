@@ -18,8 +18,9 @@ import pytest
 from tests import preloaded
 from tests.cli.command import Ended, environment, mltrail, server
 from tests.cli.trained import TrainedFolder
+from tests.thorough import examples
 
-RUNS = int(os.environ.get("MLTRAIL_TEST_IMPORT_RUNS", "80"))
+RUNS = int(os.environ.get("MLTRAIL_TEST_IMPORT_RUNS", examples(60, 80)))
 """`MLTRAIL_TEST_IMPORT_RUNS=200` makes a store of a usual size and takes three minutes; the registry cases need 60."""
 
 
@@ -83,13 +84,19 @@ def test_both_apis_say_the_same(database: Store, imported: Path, tmp_path: Path)
     with server(imported.parent) as running:
         running.get("/health")
         ours = json.loads(script("import_view", running.url, cwd=tmp_path))
-        # A server is a source too, also one of ours.
-        copied = import_from(running.url, tmp_path / "copy")
-        assert copied.status == 0, copied.out + copied.err
     theirs = json.loads(script("import_view", database.uri, cwd=tmp_path))
     assert set(ours) == set(theirs)
     for subject, said in theirs.items():
         assert ours[subject] == said, subject
+
+
+@pytest.mark.thorough
+def test_a_server_is_a_source_too_also_one_of_ours(imported: Path, tmp_path: Path) -> None:
+    with server(imported.parent) as running:
+        running.get("/health")
+        copied = import_from(running.url, tmp_path / "copy")
+    assert copied.status == 0, copied.out + copied.err
+    assert set(count_of(copied, "runs").values()) == {RUNS + RUNS // 20}
 
 
 def test_a_killed_import_goes_on_where_it_stopped(database: Store, tmp_path: Path) -> None:
@@ -112,6 +119,7 @@ def test_a_killed_import_goes_on_where_it_stopped(database: Store, tmp_path: Pat
     assert rebuilt.status == 0, rebuilt.out + rebuilt.err
 
 
+@pytest.mark.thorough
 def test_what_the_source_gained_since_comes_with_the_next_import(database: Store, tmp_path: Path) -> None:
     grown = tmp_path / "mlflow.db"
     shutil.copy(database.folder / "mlflow.db", grown)
@@ -127,6 +135,7 @@ def test_what_the_source_gained_since_comes_with_the_next_import(database: Store
     assert import_from(f"sqlite:///{grown}", tmp_path / "data", "--skip-artifacts").json()["events"] == 0
 
 
+@pytest.mark.thorough
 def test_a_name_that_is_taken_is_left_out_or_gets_the_suffix(
     database: Store, trained: TrainedFolder, tmp_path: Path
 ) -> None:

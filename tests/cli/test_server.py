@@ -46,6 +46,7 @@ def test_a_signal_ends_it_cleanly_and_what_was_acknowledged_is_there(tmp_path: P
     assert "kept" in json.dumps(found)
 
 
+@pytest.mark.thorough
 def test_a_signal_while_it_loads_ends_it_cleanly(tmp_path: Path) -> None:
     with server(tmp_path, has_to_load=True) as running:
         running.get("/health")
@@ -190,6 +191,7 @@ def test_a_projector_in_a_process_of_its_own_is_replaced_when_killed_and_ends_wi
             time.sleep(0.05)
 
 
+@pytest.mark.thorough
 def test_ctrl_c_reaches_the_process_that_answers_and_it_ends_the_other(tmp_path: Path) -> None:
     with server(tmp_path, "--background", "process") as running:
         wait_until_in("Ctrl-C", running)

@@ -9,6 +9,7 @@ from tests.compat.cases import GROUPS
 from tests.compat.conftest import Answerer
 from tests.compat.random_filters import filters, orders, random_runs
 from tests.compat.script import Case, Group, case, post
+from tests.thorough import examples
 
 CASES = [pytest.param(group, case, id=f"{group.name}: {case.name}") for group in GROUPS for case in group.cases]
 OF_DATABASES = ("experiments/search", "history", "logged-models/search", "runs/search")
@@ -50,7 +51,7 @@ def assert_answers_equal(stock: Answerer, ours: Answerer, group: Group, case: Ca
 
 
 @pytest.mark.parametrize("ours", ["sqlite", "postgres"], indirect=True)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filter_string=filters, order_by=orders)
 def test_random_searches_find_the_same_runs(
     stock: Answerer, ours: Answerer, filter_string: str, order_by: list[str]

@@ -32,8 +32,9 @@ from mltrail_core.record import (
 )
 from tests.core.golden_records import example
 from tests.core.record_strategies import MSGPACK_VALUES, RECORDS
+from tests.thorough import examples
 
-UNHURRIED = settings(deadline=None)
+UNHURRIED = settings(deadline=None, max_examples=examples(40, 100))
 """Other tests share the processors, so no single example has a time limit."""
 PREFIX = b"MLT\x01"
 READERS: list[Callable[[bytes], object]] = [

@@ -42,6 +42,7 @@ def test_autolog_records_a_fit(autologging: Tracking) -> None:
     assert (loaded.predict(data) == target).mean() == run.data.metrics["training_accuracy_score"]
 
 
+@pytest.mark.thorough
 def test_autolog_records_a_grid_search_as_child_runs(autologging: Tracking) -> None:
     data, target = sklearn.datasets.load_iris(return_X_y=True, as_frame=True)
     search = sklearn.model_selection.GridSearchCV(

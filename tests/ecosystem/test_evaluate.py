@@ -12,6 +12,7 @@ from tests.ecosystem.conftest import Tracking, inputs_of
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and scikit-learn about each other
 
 
+@pytest.mark.thorough
 def test_an_evaluation_logs_metrics_plots_tables_and_the_dataset(tracking: Tracking) -> None:
     data, target = sklearn.datasets.load_iris(return_X_y=True, as_frame=True)
     is_second = (target == 1).astype(int)

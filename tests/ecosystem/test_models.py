@@ -131,6 +131,7 @@ def test_a_models_files_and_description_are_fetched(tracking: Tracking, tmp_path
         assert f"model_id: {info.model_id}\n" in (place / "MLmodel").read_text()
 
 
+@pytest.mark.thorough  # compat compares the search of logged models with stock
 def test_logged_models_are_found_by_what_they_score(tracking: Tracking) -> None:
     for strength in (1e-4, 1.0):
         info = logged(strength)

@@ -142,7 +142,14 @@ def _work_on_registry(client: mlflow.MlflowClient, name: str, model_id: str) -> 
     unless("RESOURCE_DOES_NOT_EXIST", lambda: client.rename_registered_model(name, f"{name}-renamed"))
 
 
-@pytest.mark.parametrize("how", ["a tenth at random", "answer lost", "sent twice at once"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a tenth at random",  # which has each of the faults
+        pytest.param("answer lost", marks=pytest.mark.thorough),
+        pytest.param("sent twice at once", marks=pytest.mark.thorough),
+    ],
+)
 def test_nothing_is_lost_or_doubled(
     how: Fault | str, tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -378,7 +378,8 @@ def test_jobs_leave_their_queue_beside_the_log(stack: Stack) -> None:
         _wait_for(lambda: bool(client.exists("rq:queues")))
 
 
-@pytest.mark.parametrize("name", ["api", "projector", "jobs"])
+# Jobs are asked by the command that projectors are asked by.
+@pytest.mark.parametrize("name", ["api", "projector", pytest.param("jobs", marks=pytest.mark.thorough)])
 def test_a_health_check_succeeds_only_while_the_service_has_what_it_needs(
     stack: Stack, services: dict[str, Service], installed: Path, name: str
 ) -> None:

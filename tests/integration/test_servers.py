@@ -46,6 +46,7 @@ def test_valkey_takes_its_memory_limit(tmp_path: Path) -> None:
         assert client.config_get("maxmemory") == {"maxmemory": str(8 * 1024 * 1024)}
 
 
+@pytest.mark.thorough
 def test_postgres_keeps_what_it_committed_through_sigkill() -> None:
     with servers.postgres(fsync=True) as server:
         url = server.create_database("kept").replace("postgresql+psycopg", "postgresql")
@@ -61,8 +62,8 @@ def test_postgres_keeps_what_it_committed_through_sigkill() -> None:
 
 def test_every_test_has_an_empty_database_of_its_own(postgres_url: str) -> None:
     with psycopg.connect(postgres_url.replace("postgresql+psycopg", "postgresql")) as connection:
-        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchall() == [(0,)]
-        connection.execute("CREATE TABLE public.left_behind (x int)")
+        assert connection.execute("SELECT count(*) FROM mltrail_g1.runs").fetchall() == [(0,)]
+        connection.execute("CREATE TABLE public.left_behind (x int)")  # which would fail in one that another test had
 
 
 def test_redis_is_empty_at_the_start_of_a_test(redis_url: str) -> None:
@@ -77,6 +78,7 @@ def test_s3_stores_an_object_over_http_and_restarts_empty(s3_bucket_url: str) ->
         assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"bytes"
 
 
+@pytest.mark.thorough
 def test_s3_can_be_killed_and_started_again() -> None:
     with servers.s3() as server:
         server.create_bucket("before")

@@ -46,6 +46,7 @@ from mltrail_projector.digest import digest_read_model
 from mltrail_projector.loop import Projector, catch_up
 from mltrail_projector.rebuild import rebuild
 from tests.projector.producing import RUN, Producing
+from tests.thorough import examples
 
 KEYS = ("loss", "val/loss")
 VALUES = (0.0, -0.0, 1.0, -1.0, math.nan, math.inf, 2.5)
@@ -198,7 +199,7 @@ def check_interleaving(folder: str | Path, acts: Sequence[list[MetricPoint] | No
             assert rebuild(run.log, run.read_model).is_equal
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2, 4), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ACTS)
 def test_no_reader_sees_whether_points_were_compacted(acts: list[list[MetricPoint] | None]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:

@@ -8,7 +8,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.thorough import examples
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow about itself
+STEPS = examples(400, 2000)
 
 
 def test_what_the_fluent_api_logs_is_read_back_at_once(tracking_uri: str) -> None:
@@ -37,11 +40,11 @@ def test_what_the_fluent_api_logs_is_read_back_at_once(tracking_uri: str) -> Non
 def test_every_point_arrives_with_its_step_and_time(tracking_uri: str) -> None:
     client = mlflow.MlflowClient()
     with mlflow.start_run() as run:
-        for step in range(2000):
+        for step in range(STEPS):
             mlflow.log_metric("loss", 1.0 / (step + 1), step=step)
         mlflow.log_metric("late", 1.0, step=7, timestamp=1_600_000_000_123)
         history = client.get_metric_history(run.info.run_id, "loss")
-    assert [(point.step, point.value) for point in history] == [(step, 1.0 / (step + 1)) for step in range(2000)]
+    assert [(point.step, point.value) for point in history] == [(step, 1.0 / (step + 1)) for step in range(STEPS)]
     [late] = client.get_metric_history(run.info.run_id, "late")
     assert (late.step, late.timestamp) == (7, 1_600_000_000_123)
 

@@ -68,7 +68,7 @@ def digest_of(read_model: ReadModel) -> Digest:
         return digest_read_model(connection)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(more, marks=pytest.mark.thorough) for more in (2, 3))])
 def test_any_split_and_a_rebuild_give_the_same_registry(log: EventLog, read_model: ReadModel, seed: int) -> None:
     producing, chance = Producing(), random.Random(seed)
     events = list(some_events(seed, 150))
@@ -90,7 +90,7 @@ def test_any_split_and_a_rebuild_give_the_same_registry(log: EventLog, read_mode
     assert kinds >= {"created", "deleted", "description", "tag", "alias", "stage"}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(more, marks=pytest.mark.thorough) for more in (1, 2))])
 def test_the_value_before_is_the_one_that_the_last_change_left(log: EventLog, read_model: ReadModel, seed: int) -> None:
     log.append([Producing().record(CONTROL, *some_events(seed, 250))])
     catch_up(log, read_model)

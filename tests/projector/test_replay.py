@@ -27,6 +27,7 @@ from mltrail_projector.positions import read_positions
 from mltrail_projector.rebuild import Different, _only_rebuild, rebuild
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
 from tests.projector.projecting import projecting, wait_for
+from tests.thorough import examples
 
 KEYS = st.sampled_from(["loss", "acc", "val/loss"])
 VALUES = st.floats(width=64)
@@ -67,7 +68,7 @@ def project_in_pieces(log: EventLog, read_model: ReadModel, sizes: Sequence[int]
     raise AssertionError("no end in sight")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(4, 8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     events=st.lists(EVENTS, min_size=1, max_size=25),
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mltrail_core.metric_block import MetricPoint, block_of_points
 from mltrail_projector.summaries import Summaries, merge, summaries_of_rows, summarize
+from tests.thorough import examples
 
 Points = list[tuple[str, MetricPoint]]
 
@@ -23,7 +24,7 @@ _points = st.builds(
 _logged = st.lists(st.tuples(st.sampled_from(["run 1", "run 2"]), _points), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25, 60), deadline=None)
 @given(points=_logged, cut=st.integers(0, 40))
 def test_summaries_are_those_of_every_point_looked_at_one_by_one(points: Points, cut: int) -> None:
     expected = [_one_by_one(run_id, key, points) for run_id, key in sorted({(run, p.key) for run, p in points})]

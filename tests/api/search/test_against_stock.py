@@ -17,6 +17,7 @@ from tests.api.search.random_searches import FILTER_LISTS, ORDERS, run_lists
 from tests.api.search.sample import EXPERIMENT_ID, SampleRun, as_mlflow, fill
 from tests.api.search.stock import search_utils
 from tests.servers import PostgresServer
+from tests.thorough import examples
 
 _EFFORTS = st.sampled_from(
     [
@@ -46,7 +47,7 @@ def postgres_model(postgres_server: PostgresServer) -> Iterator[ReadModel]:
     postgres_server.drop_database("search_against_stock")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10, 25), deadline=None)
 @given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4), _EFFORTS)
 def test_sqlite_answers_as_stock(
     sqlite_model: ReadModel,
@@ -59,7 +60,7 @@ def test_sqlite_answers_as_stock(
     _compare(sqlite_model, sample, filters, order_by, page_size, effort)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(5, 12), deadline=None)
 @given(run_lists(), FILTER_LISTS, ORDERS, st.integers(1, 4), _EFFORTS)
 def test_postgresql_answers_as_stock(
     postgres_model: ReadModel,

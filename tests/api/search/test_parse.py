@@ -28,6 +28,7 @@ from tests.api.search.stock import (
     stock_run_filter,
     stock_run_order,
 )
+from tests.thorough import examples
 
 ACCEPTED = r'''
 metrics.x > 1
@@ -305,7 +306,7 @@ _COMPARATORS = ["=", "!=", "<", "<=", ">", ">=", "LIKE", "ilike", "IN", "not in"
 _VALUES = ["1", "-2.5", "1e3", "'a'", '"b c"', "''", "'it''s'", "('a')", "('a', \"b\")", "()", "(1)", "x", "", "'a b"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80, 200), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(_COLUMNS), st.sampled_from(_COMPARATORS), st.sampled_from(_VALUES)),
@@ -322,7 +323,7 @@ def test_random_filters_are_read_as_by_stock(comparisons: list[tuple[str, str, s
     assert our_filter(parse_run_filter, text) == stock_run_filter(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60, 150), deadline=None)
 @given(st.text(st.sampled_from("ab.`'\"\\%= ()<1-,\n\0é\ud800") | st.characters(), max_size=40))
 def test_no_text_does_worse_than_be_refused(text: str) -> None:
     for prefix in ("", "params.a = ", "run_id IN ("):

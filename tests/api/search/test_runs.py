@@ -228,6 +228,9 @@ def test_a_page_token_of_another_order_is_refused(read_model: ReadModel) -> None
             search_runs(connection, [EXPERIMENT_ID], order_by=["status"], page_token=page_token)
 
 
+@pytest.mark.parametrize(
+    "shared_read_model", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
+)
 def test_the_largest_filter_order_and_list_of_experiments_are_answered(read_model: ReadModel) -> None:
     fill(read_model, [SampleRun(run_id, params={"p": "x"}) for run_id in "abc"])
     ids = [str(number) for number in range(10_000)]

@@ -13,6 +13,7 @@ from mltrail_api.search.native.parse import MAX_DEPTH, MAX_PATTERNS, parse_filte
 from mltrail_api.search.native.selection import parse_columns
 from mltrail_api.search.parse import MAX_COMPARISONS, MAX_LISTED_VALUES, MAX_PATTERN_CHARACTERS
 from mltrail_core.errors import Invalid
+from tests.thorough import examples
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60, 200), deadline=None)
 @given(st.lists(_PIECES, max_size=14).map(" ".join) | st.text(max_size=30))
 def test_no_text_does_worse_than_be_refused(text: str) -> None:
     for parse in (parse_filter, lambda name: parse_order([name]), lambda name: parse_columns([name])):

@@ -17,6 +17,7 @@ from mltrail_api.search.native.pattern import MAX_CHARACTERS, PatternError, pars
 from mltrail_api.search.native.pattern_text import postgres_text
 from mltrail_core.readmodel.store import open_read_model
 from tests.servers import PostgresServer
+from tests.thorough import examples
 
 _ATOMS = st.sampled_from(
     [
@@ -63,7 +64,7 @@ def connection(postgres_server: PostgresServer) -> Iterator[Connection]:
     postgres_server.drop_database("patterns")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50, 120), deadline=None)
 @given(_PATTERNS, st.booleans(), _TEXTS)
 def test_all_engines_agree(connection: Connection, pattern: str, folds_case: bool, texts: list[str]) -> None:
     given_pattern = f"(?i){pattern}" if folds_case else pattern
@@ -112,7 +113,7 @@ def test_what_is_not_in_the_subset_is_refused_at_its_place(pattern: str, positio
     assert refused.value.position == position
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50, 120), deadline=None)
 @given(st.text(st.sampled_from(r"ab()[]{}^$.*+?|\-,0129dwsé") | st.characters(codec="utf-8"), max_size=20))
 def test_no_pattern_does_worse_than_be_refused(pattern: str) -> None:
     with contextlib.suppress(PatternError):

@@ -20,6 +20,7 @@ from mltrail_core.readmodel.store import ReadModel, open_read_model
 from tests.api.search.random_searches import FILTER_LISTS, ORDERS, run_lists
 from tests.api.search.sample import EXPERIMENT_ID, SampleRun, fill
 from tests.api.search.test_parse import ACCEPTED, ONLY_STOCK_REFUSES
+from tests.thorough import examples
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def sqlite_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadModel
         yield opened
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(6, 15), deadline=None)
 @given(run_lists(), FILTER_LISTS, ORDERS, st.sampled_from(ViewType), st.integers(1, 4))
 def test_both_searches_find_the_same(
     sqlite_model: ReadModel,
