@@ -60,6 +60,22 @@ def test_a_block_written_in_full_width_is_read_as_before(count: int) -> None:
     )
 
 
+def test_a_block_written_narrowed_is_read_as_before() -> None:
+    """Read models from before columns were put in strides hold such."""
+    block = block_of_points([MetricPoint("loss", n / 7, n + 5, n * 1000) for n in range(100)])
+    steps, times_us = (
+        [5, 1, np.arange(100, dtype="<u1").tobytes()],
+        [0, 4, np.arange(0, 100_000, 1000, dtype="<u4").tobytes()],
+    )
+    packed = msgpack.packb([["loss"], [0, 0, b""], steps, times_us, block.values.tobytes()])
+    assert block_of_bytes(packed).points() == block.points()
+
+
+def test_series_rest_in_little_more_than_their_values() -> None:
+    points = [MetricPoint(f"key {n // 1000}", n / 7, n % 1000, 1_700_000_000_000_000 + n // 1000) for n in range(5_000)]
+    assert len(block_of_points(points).to_bytes()) < 8.1 * len(points)
+
+
 def test_points_of_a_training_rest_in_half_the_bytes_that_they_travel_in() -> None:
     points = [MetricPoint(f"key {n % 10}", n / 7, n // 10, 1_700_000_000_000_000 + n * 100) for n in range(5_000)]
     assert len(block_of_points(points).to_bytes()) < 16 * len(points)
