@@ -80,6 +80,7 @@ class ValkeyServer(Server):
             "appendonly": "yes",
             "appendfsync": self.appendfsync,
             "auto-aof-rewrite-percentage": "1000",
+            "auto-aof-rewrite-min-size": "2gb",
             "maxmemory-policy": "noeviction",
             "save": "",
         }
