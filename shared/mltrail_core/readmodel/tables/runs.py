@@ -89,6 +89,8 @@ tags = Table(
 for _dialect in ("sqlite", "postgresql"):
     Index(f"tags_by_key_{_dialect}", tags.c.key, indexed_value(tags, _dialect)).ddl_if(dialect=_dialect)
 
+_INSERTS_BEFORE_VACUUM = ("autovacuum_vacuum_insert_threshold", "toast.autovacuum_vacuum_insert_threshold")
+
 metric_blocks = Table(  # the points of a run, as they came, one row for each run and projection batch
     "metric_blocks",
     METADATA,
@@ -97,6 +99,8 @@ metric_blocks = Table(  # the points of a run, as they came, one row for each ru
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("point_count", Integer, nullable=False),
     Column("block", LargeBinary, nullable=False),  # see mltrail_core.metric_block
+    # Rows are added fast, and gone once they are compacted: to vacuum what was only added reads it all for nothing.
+    postgresql_with={name: -1 for name in _INSERTS_BEFORE_VACUUM},
 )
 
 metric_summaries = Table(  # one row for each run and key, exact duplicates counted as logged
