@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from mltrail_api.mlflow.runs.texts import RunTexts
 from mltrail_api.mlflow.runs.view import run_json
@@ -40,6 +39,7 @@ from mltrail_core.log import EventLog, open_log
 from mltrail_core.readmodel.store import ReadModel, open_read_model
 from mltrail_projector.loop import catch_up
 from mltrail_projector.rebuild import rebuild
+from tests.api.statements import statements_of
 from tests.projector.producing import OTHER_RUN, RUN, Producing, metrics
 
 BOTH = (RUN, OTHER_RUN)
@@ -117,8 +117,7 @@ def test_an_unchanged_run_is_not_read_again_and_memory_is_bounded(log: EventLog,
     log.append([producing.of_run(RunCreated(1, RUN, "7", "one", "ann", 1), TagSet(1, RUN, "t", "v"))])
     catch_up(log, read_model)
     with read_model.reading() as connection:
-        statements: list[str] = []
-        event.listen(connection, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        statements = statements_of(connection)
         first = texts.of(connection, [RUN, "nowhere"])
         asked = len(statements)
         assert texts.of(connection, [RUN]) == first

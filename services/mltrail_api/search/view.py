@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from mltrail_api.search.placement import (
     MLFLOW_STATUS_OF_LOST,
     PLACED_RUNS,
 )
+from mltrail_core.readmodel.pipelining import Question, answers
 from mltrail_core.readmodel.tables import (
     dataset_inputs,
     lost_runs,
@@ -110,7 +111,8 @@ def load_run(connection: Connection, run_id: str) -> RunView | None:
 def load_runs(connection: Connection, run_ids: Sequence[str], columns: Columns = ALL) -> list[RunView]:
     """Return the runs of `run_ids` with what `columns` names of them, in that order; unknown ids are left out.
 
-    It takes seven queries for each 5,000 runs, less one for each kind of which nothing is wanted.
+    It takes seven queries for each 5,000 runs, less one for each kind of which nothing is wanted; on PostgreSQL they
+    leave together.
     """
     return [
         view
@@ -187,39 +189,48 @@ _SOME: dict[Table, Select[Any]] = {  # of rows of several shapes
 }
 
 
-def _values(
-    connection: Connection, table: Table, every: Select[Any], run_ids: Sequence[str], keys: Collection[str] | None
-) -> Sequence[Any]:
-    if keys is None:
-        return connection.execute(every, {"run_ids": run_ids}).all()
-    if not keys:
-        return ()
-    return connection.execute(_SOME[table], {"run_ids": run_ids, "keys": list(keys)}).all()
+def _questions(run_ids: Sequence[str], columns: Columns) -> dict[Select[Any], Question]:
+    """Return the statements that have to be asked, by the one that asks for all there is of a kind."""
+    given: dict[str, Sequence[str]] = {"run_ids": run_ids}
+    wanted: dict[Select[Any], Question] = {_INFO: (_INFO, given)}
+    for every, table, keys in (
+        (_PARAMS, params, columns.params),
+        (_TAGS, tags, columns.tags),
+        (_METRICS, metric_summaries, columns.metrics),
+    ):
+        if keys is None:
+            wanted[every] = (every, given)
+        elif keys:
+            wanted[every] = (_SOME[table], {**given, "keys": list(keys)})
+    if columns.inputs:
+        wanted |= {every: (every, given) for every in (_DATASETS, _MODEL_INPUTS, _MODEL_OUTPUTS)}
+    return wanted
 
 
 def _load(connection: Connection, run_ids: Sequence[str], columns: Columns) -> Iterator[RunView]:
-    found = {row[0]: row for row in connection.execute(_INFO, {"run_ids": run_ids}).all()}
+    questions = _questions(run_ids, columns)
+    rows_of = defaultdict[Select[Any], Sequence[Sequence[Any]]](tuple)
+    rows_of.update(zip(questions, answers(connection, list(questions.values())), strict=True))
+    found = {row[0]: row for row in rows_of[_INFO]}
     params_of = defaultdict[str, list[tuple[str, str]]](list)
-    for run_id, key, value in _values(connection, params, _PARAMS, run_ids, columns.params):
+    for run_id, key, value in rows_of[_PARAMS]:
         params_of[run_id].append((key, value))
     tags_of = defaultdict[str, list[tuple[str, str]]](list)
-    for run_id, key, value in _values(connection, tags, _TAGS, run_ids, columns.tags):
+    for run_id, key, value in rows_of[_TAGS]:
         tags_of[run_id].append((key, value))
     metrics_of = defaultdict[str, list[LatestMetric]](list)
-    for run_id, key, number, time_us, step in _values(connection, metric_summaries, _METRICS, run_ids, columns.metrics):
+    for run_id, key, number, time_us, step in rows_of[_METRICS]:
         metrics_of[run_id].append(LatestMetric(key, math.nan if number is None else number, time_us, step))
-    io_ids = run_ids if columns.inputs else ()
     datasets_of = defaultdict[str, list[DatasetInput]](list)
-    for row in connection.execute(_DATASETS, {"run_ids": io_ids}).all() if io_ids else ():
-        run_id, name, digest, source_type, source, schema, profile, dataset_tags = row
+    for run_id, name, digest, source_type, source, schema, profile, dataset_tags in rows_of[_DATASETS]:
         datasets_of[run_id].append(
             DatasetInput(name, digest, source_type, source, schema, profile, json.loads(dataset_tags))
         )
     inputs_of = defaultdict[str, list[str]](list)
-    for run_id, model_id in connection.execute(_MODEL_INPUTS, {"run_ids": io_ids}).all() if io_ids else ():
+    for run_id, model_id in rows_of[_MODEL_INPUTS]:
         inputs_of[run_id].append(model_id)
     outputs_of = defaultdict[str, list[ModelOutput]](list)
-    for run_id, model_id, step in connection.execute(_MODEL_OUTPUTS, {"run_ids": io_ids}).all() if io_ids else ():
+    for run_id, model_id, step in rows_of[_MODEL_OUTPUTS]:
         outputs_of[run_id].append(ModelOutput(model_id, step))
     for run_id in run_ids:
         if (info := found.get(run_id)) is None:

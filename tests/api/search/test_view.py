@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-from sqlalchemy import event
-
 from mltrail_api.search.columns import Columns
 from mltrail_api.search.experiment_view import ExperimentView, load_experiments
 from mltrail_api.search.view import DatasetInput, LatestMetric, ModelOutput, RunView, load_run, load_runs
 from mltrail_core.readmodel.store import ReadModel
 from tests.api.search.sample import SampleDataset, SampleExperiment, SampleRun, fill
+from tests.api.statements import statements_of
 
 
 def test_a_run_comes_with_all_that_belongs_to_it(read_model: ReadModel) -> None:
@@ -70,9 +69,8 @@ def test_runs_come_in_the_order_asked_for_and_unknown_ones_are_left_out(read_mod
 def test_the_number_of_queries_does_not_grow_with_the_number_of_runs(read_model: ReadModel) -> None:
     run_ids = [f"{number:03d}" for number in range(200)]
     fill(read_model, [SampleRun(run_id, params={"p": run_id}, metrics={"x": 1.0}) for run_id in run_ids])
-    statements: list[object] = []
     with read_model.reading() as connection:
-        event.listen(connection, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        statements = statements_of(connection)
         views = load_runs(connection, run_ids)
     assert [view.params[0][1] for view in views] == run_ids
     assert len(statements) == 7
