@@ -206,8 +206,8 @@ class Projector:
         known = dict(self.positions)
         for partition in {*self.halted, *self._partitions_of_others()}:
             known[partition] = 1 << 62  # nothing that comes there is waited for
-        self._log.wait(known, timeout_s=WAIT_S)
-        if self._read_model.live_generation() != self._generation:
+        # Where records came, their transaction looks at the pointer.
+        if not self._log.wait(known, timeout_s=WAIT_S) and self._read_model.live_generation() != self._generation:
             raise PositionMoved("a rebuild made another generation live")
 
     def _wait_for_rebuild(self, why: str, stop: threading.Event) -> None:
