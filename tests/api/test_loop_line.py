@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class WatchedLog(RedisLog):
 
     def forget_state(self) -> None:
         """Have the server asked how it is before the next append."""
-        self._server.asked_at_s = 0.0
+        self._server.asked_at_s = -math.inf
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ Every connection that is opened asks first, so what is known is never about a se
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,8 +122,8 @@ class RedisServer:
         self.state = ServerState()
         self.expected_identity: bytes | None = None
         """Once set, a server that holds another log or none is not used."""
-        self.asked_at_s = 0.0
-        """When `state` was said, by the monotonic clock."""
+        self.asked_at_s = -math.inf
+        """When `state` was said, by the monotonic clock, which may begin with the machine."""
         self._unasked: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._is_closed = False
         try:
