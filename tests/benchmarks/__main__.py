@@ -17,6 +17,7 @@ from tests.benchmarks import (
     growth_rows,
     http_rows,
     native_rows,
+    paced_rows,
     sdk_rows,
     search_rows,
     series_rows,
@@ -32,6 +33,7 @@ ROWS = {
     "client": client_rows.measure,
     "http": http_rows.measure,
     "native": native_rows.measure,
+    "paced": paced_rows.measure,
     GROWTH: growth_rows.measure,
     "series": series_rows.measure,
     "search": search_rows.measure,
@@ -89,7 +91,7 @@ def _heading(sizes: Sizes) -> str:
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} × {_processor()}, load {os.getloadavg()[0]:.1f} at "
         f"the start, Python {platform.python_version()}, HTTP by {driver()}. Runs have {RUN_METRICS} metrics, "
-        f"{RUN_PARAMS} params and {RUN_TAGS} tags; {sizes.native_s:g} s for each native row. "
+        f"{RUN_PARAMS} params and {RUN_TAGS} tags; {sizes.native_s:g} s for each native and each paced row. "
         f"The rows of search are about {sizes.search_runs:,} runs, of which the projector wrote the first and the rest "
         "are copies of it in SQL. A ratio says how many times as good the first column is.\n"
     )
@@ -113,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="check that it runs and that answers are right")
     parser.add_argument("--runs", type=int, help="runs that are created and searched")
     parser.add_argument("--search-runs", type=int, help="runs that the rows of search are about")
-    parser.add_argument("--native-s", type=float, help="seconds of each native row")
+    parser.add_argument("--native-s", type=float, help="seconds of each native and each paced row")
     parser.add_argument(
         "--native-routes", nargs="+", choices=FULL.native_routes, help="how native rows reach the log; both by default"
     )

@@ -2,26 +2,54 @@
 
 What a client needs against it is the client's own cost, which no server can beat: the floor. Started as
 `python -m tests.benchmarks.canned PORT`.
+
+With `--fsync FILE` it still does nothing, but answers a write only when the bytes of its body are on the disk: what no
+server can beat that acknowledges what is durable.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
-import sys
+import os
+from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.benchmarks.shapes import START_MS, metric_value, metrics_of_run, params_of_run, tags_of_run
 
 RUN_ID = "0" * 32
 _PREFIX = "/api/2.0/mlflow/"
+_READS = ("runs/search", "metrics/get-history")
+_ROOM_BYTES = 16 << 20
+
+Keep = Callable[[bytes], None]
+
+
+class Disk:
+    """Room on a disk that is written over and over: to make a file longer would cost more than to keep the bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.pwrite(self._descriptor, bytes(_ROOM_BYTES), 0)
+        os.fsync(self._descriptor)
+        self._place = 0
+
+    def keep(self, body: bytes) -> None:
+        """Return when the bytes are on the disk."""
+        if self._place + len(body) > _ROOM_BYTES:
+            self._place = 0
+        self._place += os.pwrite(self._descriptor, body, self._place)
+        os.fdatasync(self._descriptor)
 
 
 class CannedProtocol(asyncio.Protocol):
     """One connection: finds the end of each request and sends what belongs to its path."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep | None) -> None:
+        self._keep = keep
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -40,7 +68,10 @@ class CannedProtocol(asyncio.Protocol):
                 return
             body = self._received[end + 4 : end + 4 + size]
             self._received = self._received[end + 4 + size :]
-            answer = _answer(head.split(b" ", 2)[1].decode(), body)
+            target = head.split(b" ", 2)[1].decode()
+            if self._keep is not None and body and urlsplit(target).path.removeprefix(_PREFIX) not in _READS:
+                self._keep(body)
+            answer = _answer(target, body)
             self._transport.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
                 % (len(answer), answer)
@@ -112,13 +143,17 @@ def _run(number: int) -> dict[str, object]:
     return {"info": info, "data": data, "inputs": {}, "outputs": {}}
 
 
-async def serve(port: int) -> None:
-    """Answer on a port until the process ends."""
-    server = await asyncio.get_running_loop().create_server(CannedProtocol, "127.0.0.1", port)
+async def serve(port: int, keep: Keep | None) -> None:
+    """Answer on a port until the process ends; a write when `keep` has returned."""
+    server = await asyncio.get_running_loop().create_server(lambda: CannedProtocol(keep), "127.0.0.1", port)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.canned", description=__doc__)
+    parser.add_argument("--fsync", type=Path, metavar="FILE")
+    parser.add_argument("port", type=int)
+    options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(int(sys.argv[1])))
+        asyncio.run(serve(options.port, None if options.fsync is None else Disk(options.fsync).keep))

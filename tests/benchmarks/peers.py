@@ -15,7 +15,8 @@ from tests import servers
 from tests.acceptance.stack import COMMAND
 from tests.server_process import Server
 
-FOLDER, SERVICES, MLFLOW, FASTTRACKML, CANNED = "mltrail", "mltrail on services", "MLflow", "FastTrackML", "floor"
+FOLDER, SERVICES, MLFLOW, FASTTRACKML = "mltrail", "mltrail on services", "MLflow", "FastTrackML"
+CANNED, DURABLE = "floor", "floor with an fsync"
 _ROOT = Path(__file__).parents[2]
 
 
@@ -37,6 +38,11 @@ class Peer:
     group: int
     ack: str
     native: NativePlaces | None = None
+
+    @property
+    def is_canned(self) -> bool:
+        """Whether it keeps nothing of what it is told, so that what it answers is not to be checked."""
+        return self.name in (CANNED, DURABLE)
 
 
 class PeerServer(Server):
@@ -140,11 +146,20 @@ def canned_blueprint() -> Iterator[Blueprint]:
     yield Blueprint(CANNED, "none", lambda port: [*command, str(port)], "/health")
 
 
+@contextlib.contextmanager
+def durable_blueprint() -> Iterator[Blueprint]:
+    """The server that does nothing but to bring to the disk what it is sent, before it answers."""
+    with tempfile.TemporaryDirectory(prefix="mltrail-bench-") as folder:
+        command = [sys.executable, "-m", "tests.benchmarks.canned", "--fsync", f"{folder}/kept"]
+        yield Blueprint(DURABLE, "fsync", lambda port: [*command, str(port)], "/health")
+
+
 PEERS: dict[str, Callable[[], contextlib.AbstractContextManager[Blueprint]]] = {
     "folder": folder_blueprint,
     "services": services_blueprint,
     "mlflow": mlflow_blueprint,
     "fasttrackml": fasttrackml_blueprint,
     "canned": canned_blueprint,
+    "durable": durable_blueprint,
 }
 """In the order of the table's columns; the first one is what the others are compared with."""

@@ -14,7 +14,6 @@ class Sizes:
     """How much of each is done; the quick form checks results, so it does little of everything."""
 
     calls: int = 200
-    batches: int = 20
     batch_points: int = 1000
     runs: int = 1000
     history_points: int = 100_000
@@ -28,6 +27,11 @@ class Sizes:
         ("wide", "calls"),
     )
     native_routes: tuple[str, ...] = ("http", "log")
+    paced_works: tuple[tuple[str, str, int], ...] = (
+        ("narrow", "series", 1_000_000),
+        ("narrow", "calls", 300_000),
+        ("wide", "calls", 150_000),
+    )
     starts: int = 3
     doublings: int = 4
     growth_runs: int = 1000
@@ -55,7 +59,6 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     calls=5,
-    batches=2,
     batch_points=100,
     runs=6,
     history_points=300,
@@ -63,6 +66,7 @@ QUICK = Sizes(
     http_s=0.2,
     native_s=0.1,
     native_works=(("narrow", "calls"),),
+    paced_works=(("narrow", "calls", 20_000),),
     starts=1,
     doublings=1,
     growth_runs=12,

@@ -10,7 +10,7 @@ import pytest
 def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.CaptureFixture[str]) -> None:
     from tests.benchmarks.__main__ import main
 
-    main(["--quick", "client", "http", "native", "growth", "series", "search", "--peers", "folder"])
+    main(["--quick", "client", "http", "native", "paced", "growth", "series", "search", "--peers", "folder"])
     main(["--quick", "sdk", "--clients", "mltrail, Redis", "mltrail, offline"])
     main(["--quick", "start", "--peers", "canned"])  # a second start of mltrail costs more than all rows together
     printed = capsys.readouterr().out
@@ -19,6 +19,7 @@ def test_every_family_of_rows_runs_and_its_answers_are_right(capsys: pytest.Capt
         "log-metric, 16 connections",
         "to the read model",
         "memory of the projector at its peak",
+        "lag in the second half, p50",
         "memory when idle",
         "last page by a metric",
         "outline of chunks",
@@ -41,6 +42,13 @@ def test_a_training_without_a_server_is_timed_and_all_of_it_arrives_afterwards(
     assert "then all has arrived" in printed
     for work in ("log_metric", "log_series", "log_param", "set_tag", "log_artifact", "s of CPU in all threads"):
         assert work in printed
+
+
+def test_peers_are_asked_in_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.benchmarks import in_turns
+
+    in_turns.main(["--quick", "--peers", "durable", "folder"])
+    assert "create a run, log 40 metrics, 20 params, 5 tags: mean" in capsys.readouterr().out
 
 
 @pytest.mark.thorough

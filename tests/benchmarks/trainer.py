@@ -1,6 +1,6 @@
-"""A program that trains nothing and logs as fast as the SDK takes it; started by `native_rows`, prints JSON.
+"""A program that trains nothing and logs as fast as the SDK takes it, or at a given rate; prints JSON.
 
-python -m tests.benchmarks.trainer URI SHAPE WAY SECONDS
+python -m tests.benchmarks.trainer URI SHAPE WAY SECONDS RATE
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SHAPES = {"narrow": 10, "wide": 1_500}
 """Keys of each of the runs."""
 _SERIES_POINTS = {"narrow": 1_000, "wide": 100}
 """Points of each `log_series`."""
+_LEAST_REST_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,12 @@ class Logged:
     run_ids: list[str]
 
 
-def train(uri: str, shape: str, way: str, duration_s: float) -> Logged:
-    """Log for about `duration_s`, by single calls or by series, and wait until all is acknowledged."""
+def train(uri: str, shape: str, way: str, duration_s: float, rate: float) -> Logged:
+    """Log for about `duration_s`, by single calls or by series, and wait until all is acknowledged.
+
+    Args:
+        rate: points a second; 0 is as fast as the SDK takes them.
+    """
     keys = [f"metric_{number:04}" for number in range(SHAPES[shape])]
     mltrail.init(uri, block_timeout_s=60, exit_timeout_s=60)
     runs = [mltrail.start_run("native rows", f"{shape} {number}") for number in range(RUNS)]
@@ -44,6 +49,9 @@ def train(uri: str, shape: str, way: str, duration_s: float) -> Logged:
     while time.perf_counter() - begun < duration_s:
         points += log(runs, keys, round_)
         round_ += 1
+        ahead_s = points / rate - (time.perf_counter() - begun) if rate else 0.0
+        if ahead_s > _LEAST_REST_S:
+            time.sleep(ahead_s)
     calls_s = time.perf_counter() - begun
     if not mltrail.flush(timeout_s=300):
         raise TimeoutError("not all was acknowledged within 300 s")
@@ -76,4 +84,4 @@ def _by_series(runs: list[mltrail.Run], keys: list[str], round_: int) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(train(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])))))
+    print(json.dumps(asdict(train(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), float(sys.argv[5])))))
