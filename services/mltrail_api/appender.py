@@ -260,7 +260,6 @@ class Appender:
             except Unavailable:
                 return  # the next group finds out whether that lasts
             if self._line is None:
-                self._lines = None
                 return
         with self._lock:
             if self._is_closed or loop.is_closed():

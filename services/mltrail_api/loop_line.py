@@ -1,8 +1,8 @@
 """Appending groups from within an event loop, while the appender's thread sleeps.
 
 A thread costs two wakes for each group, and an interpreter's lock that goes to and fro while both have work. Where the
-log has lines (`mltrail_core.log.line`) the event loop sends a group itself, and its socket tells it what is durable.
-Whatever is not plain goes back to the thread, which may wait.
+log has lines (`mltrail_core.log.line`) the event loop sends a group itself, and its socket tells it what is durable; of
+a log in a file it knows at once. Whatever is not plain goes back to the thread, which may wait.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from mltrail_api.append_group import Group, Pending, Sequencer, answer, records_
 from mltrail_core.errors import OutcomeUnknown, Unavailable
 from mltrail_core.log.line import AppendLine
 
-MAX_LINE_RECORDS = 256
 MAX_LINE_BYTES = 64 << 10
 """A group is closed when it has reached this, so that a line takes it unless its last record is large."""
 GATHER_S = 0.001
@@ -57,6 +56,7 @@ class LoopLine:
         self.is_called = True
         """Whether `send` will be called in the loop; at first by `begin`."""
         self._line = line
+        self._descriptor = line.fileno()
         self._waiting = waiting
         self._sequencer = sequencer
         self._lock = lock
@@ -74,9 +74,9 @@ class LoopLine:
         with self._lock:
             if self._is_over:
                 return
-            self._descriptor = self._line.fileno()
-            self.loop.add_reader(self._descriptor, self._receive)
-            self._watch = self.loop.call_later(PATIENCE_S, self._look_at_clock)
+            if self._descriptor is not None:
+                self.loop.add_reader(self._descriptor, self._receive)
+                self._watch = self.loop.call_later(PATIENCE_S, self._look_at_clock)
         self.send()
 
     def send(self) -> None:
@@ -84,8 +84,11 @@ class LoopLine:
         with self._lock:
             self.is_called = False
             refused = self._send() if len(self._waiting) >= self._expected else []
+            is_answered = self._descriptor is None and self._under_way is not None
         for group, error in refused:
             answer(group, error, here=self.loop)
+        if is_answered:
+            self._receive()
 
     def give_up(self) -> None:
         """Leave all to the thread; in the event loop."""
@@ -105,7 +108,7 @@ class LoopLine:
     def retire(self) -> None:
         """Watch the line no more; in the event loop, after `abandon`."""
         self._gather(0)
-        if self._watch is not None:
+        if self._watch is not None and self._descriptor is not None:
             self._watch.cancel()
             self._watch = None
             self.loop.remove_reader(self._descriptor)
@@ -126,7 +129,9 @@ class LoopLine:
         if self._gathering is not None and self._under_way is None:
             self._gather(0)
         while self._waiting and self._under_way is None and not self._is_over:
-            group = self._sequencer.next_group(self._waiting, max_records=MAX_LINE_RECORDS, max_bytes=MAX_LINE_BYTES)
+            group = self._sequencer.next_group(
+                self._waiting, max_records=self._line.max_records, max_bytes=MAX_LINE_BYTES
+            )
             if not group:
                 continue
             try:
@@ -158,10 +163,22 @@ class LoopLine:
                 return
             written = self._sequencer.written(group, appended, is_repeated=False)
             self._under_way = None
-            together = len(group) + len(self._waiting)
-            self._gather(min(together, MAX_LINE_RECORDS) if together > 1 else 0)
+            if self._descriptor is not None:  # else who came during the append is the next group
+                together = len(group) + len(self._waiting)
+                self._gather(min(together, self._line.max_records) if together > 1 else 0)
         answer(group, written, here=self.loop)
-        self.send()
+        if self._descriptor is None:
+            self._send_soon()
+        else:
+            self.send()
+
+    def _send_soon(self) -> None:
+        """Send what waits when the event loop has seen to whatever else came while it stood still."""
+        with self._lock:
+            if self._is_over or self.is_called or not self._waiting:
+                return
+            self.is_called = True
+        self.loop.call_soon(self.send)
 
     def _gather(self, expected: int) -> None:
         """Wait for so many before the next group is sent, though not for long; 0: for nobody."""

@@ -1,4 +1,5 @@
-"""Appending from within the event loop: what a request is told is what the log holds, whatever happens to the line."""
+"""Appending to Redis from within the event loop: what a request is told is what the log holds, whatever happens to the
+line."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import asyncio
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,11 @@ import redis
 
 from mltrail_api.appender import Appender, Written
 from mltrail_core.errors import LogFull, Unavailable
-from mltrail_core.events import TagSet
-from mltrail_core.ids import PARTITIONS, Partition
+from mltrail_core.ids import PARTITIONS
 from mltrail_core.log import Appended, NewRecord
 from mltrail_core.log.redis import RedisLog
-from mltrail_core.record import Actor, decode_record
 from tests import servers
-
-PARTITION = Partition("03")
-ADA = Actor("ada")
+from tests.api.appending import append, begin, held, is_under_way, run, until
 
 
 class WatchedLog(RedisLog):
@@ -64,43 +61,6 @@ def appender(log: WatchedLog) -> Iterator[Appender]:
     appender = Appender(log)
     yield appender
     appender.close()
-
-
-async def append(appender: Appender, value: str, partition: Partition = PARTITION) -> Written:
-    return await appender.append(partition, [TagSet(1, "r" * 32, "key", value)], ADA)
-
-
-async def begin(appender: Appender, log: WatchedLog) -> None:
-    """Append until the event loop does it itself."""
-    while True:
-        waited = log.waited
-        await append(appender, "begin", Partition("00"))
-        if log.waited == waited:
-            return
-
-
-def is_under_way(appender: Appender) -> bool:
-    return appender._by is not None and appender._by._under_way is not None
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():
-        await asyncio.sleep(0.001)
-
-
-def run(work: Coroutine[None, None, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 30))
-
-
-def held(log: RedisLog, partition: Partition = PARTITION) -> list[tuple[int, int, str]]:
-    """Index, sequence and tag of each record in the partition."""
-    found = []
-    for entry in log.read(partition, after=0, max_records=100_000):
-        record = decode_record(entry.frozen)
-        [event] = record.events
-        assert isinstance(event, TagSet)
-        found.append((entry.index, record.sequence, event.value))
-    return found
 
 
 def test_the_event_loop_appends_what_comes_together_as_it_came(log: WatchedLog, appender: Appender) -> None:

@@ -1,7 +1,8 @@
 """Appending from within an event loop: by a line, on which one append is sent and answered without anybody waiting.
 
-A log whose server is at the other end of a socket has lines (`LogWithLines`); a log in a file has none. What a line
-does not do, whatever the reason, `EventLog.append` does, which may wait.
+A log whose server is at the other end of a socket tells by that socket what is durable; one in a file knows it when
+`send` returns, and its lines take only what does not take long. What a line does not do, whatever the reason,
+`EventLog.append` does, which may wait.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from mltrail_core.log.port import Appended, NewRecord
 class AppendLine(Protocol):
     """One append at a time; used by one thread at a time."""
 
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when there is something to `receive`."""
+    @property
+    def max_records(self) -> int:
+        """How many records one `send` takes."""
+
+    def fileno(self) -> int | None:
+        """Return the descriptor that becomes readable when there is something to `receive`; None when there is as soon
+        as `send` has returned."""
 
     @property
     def is_open(self) -> bool:
@@ -52,7 +58,8 @@ class LogWithLines(Protocol):
     """An `EventLog` that can be appended to from within an event loop."""
 
     def open_line(self) -> AppendLine | None:
-        """Return a new line, after waiting for the server, or None when there can be none.
+        """Return a new line, after waiting for the server, or None when there can be none now: then it is asked again
+        after the next append, so that has to be quick.
 
         Raises:
             Unavailable: the log can't be reached.

@@ -46,6 +46,7 @@ class RedisLog:
         self._server = server
         self.identity = identity
         self.url = server.url
+        self._has_lines = True
 
     @classmethod
     def open(cls, url: str, *, identity: LogIdentity | None = None) -> RedisLog:
@@ -93,7 +94,9 @@ class RedisLog:
         Raises:
             Unavailable: the server can't be reached.
         """
-        return RedisLine.open(self._server)
+        line = RedisLine.open(self._server) if self._has_lines else None
+        self._has_lines = line is not None
+        return line
 
     def read(
         self, partition: Partition, *, after: int, max_records: int = 1000, max_bytes: int = 16 << 20

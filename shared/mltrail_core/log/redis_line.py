@@ -30,6 +30,8 @@ _READ_BYTES = 1 << 16
 class RedisLine:
     """An `AppendLine` on a connection of its own."""
 
+    max_records = PART_RECORDS
+
     def __init__(self, server: RedisServer, connection: Connection, channel: socket.socket) -> None:
         self._server = server
         self._connection: Connection | None = connection

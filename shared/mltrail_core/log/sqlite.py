@@ -21,6 +21,7 @@ from mltrail_core.log.genesis import fresh_identity, gap_conflict, refuse_other_
 from mltrail_core.log.network import refuse_network_file_system
 from mltrail_core.log.port import Appended, Durability, LogEntry, LogIdentity, NewRecord, Positions
 from mltrail_core.log.sqlite_flock import WritersQueue
+from mltrail_core.log.sqlite_line import Pace, SqliteLine
 from mltrail_core.log.sqlite_places import (
     HEADS,
     INDEX_BITS,
@@ -68,6 +69,7 @@ class SqliteLog:
         self.url = f"sqlite:///{folder}"
         self._room = DiskRoom(folder)
         self._writers = WritersQueue(folder)
+        self._pace = Pace()
         self._local = threading.local()
         self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._heads: Heads = {}
@@ -112,9 +114,38 @@ class SqliteLog:
         self._announce()
         return appended
 
-    def _append_at_once(self, records: Sequence[NewRecord], heads: Heads) -> list[Appended] | None:
+    def open_line(self) -> SqliteLine | None:
+        """Return what appends in the event loop; None while the disk is too slow for that, see `sqlite_line`."""
+        return SqliteLine(self._append_now, self._pace, _ROWS_AT_ONCE) if self._pace.is_quick else None
+
+    def _append_now(self, records: Sequence[NewRecord]) -> list[Appended] | None:
+        """Append as `append` does, or return None when nothing was appended because it could take long: somebody else
+        writes, there are many records, or others have appended since."""
+        self._room.refuse_when_low()
+        with self._writers.turn_now() as has_turn:
+            if not has_turn:
+                return None
+            heads, self._heads = self._heads, {}
+            try:
+                appended = self._append_at_once(records, heads, may_wait=False)
+            except OutcomeUnknown:
+                raise
+            except Unavailable:
+                return None  # `append` says what is wrong, or finds that it no longer is
+            heads.update((done.partition, done) for done in appended or ())
+            self._heads = heads
+        if appended is not None:
+            self._announce()
+        return appended
+
+    def _append_at_once(
+        self, records: Sequence[NewRecord], heads: Heads, *, may_wait: bool = True
+    ) -> list[Appended] | None:
         """Append by one statement, which is a transaction of its own: for a few records three quarters of the work is
         what surrounds it, and each call gives up the interpreter's lock.
+
+        Args:
+            may_wait: for a lock of SQLite's that somebody has who does not queue.
 
         Returns:
             None when nothing was appended: there are too many records, or the heads are not those of the log.
@@ -124,7 +155,7 @@ class SqliteLog:
         appended = places_after(heads, records)
         try:
             with inside_sqlite():
-                self._connection().execute(insertion(len(records)), row_values(appended, records))
+                self._connection(may_wait=may_wait).execute(insertion(len(records)), row_values(appended, records))
         except sqlite3.IntegrityError:
             return None
         except sqlite3.Error as error:
@@ -292,13 +323,16 @@ class SqliteLog:
         except sqlite3.Error as error:
             raise Unavailable(f"the log {self.url} can't be read: {error}") from error
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self, *, may_wait: bool = True) -> sqlite3.Connection:
         """Return this thread's connection; inside `inside_sqlite` only: none may be open at a fork."""
         if self._is_closed:
             raise Unavailable(f"the log {self.url} was closed")
         if getattr(self._local, "forks", None) != self._forks:
-            self._local.connection, self._local.forks = self._connect(), self._forks
+            self._local.connection, self._local.forks, self._local.may_wait = self._connect(), self._forks, True
         found: sqlite3.Connection = self._local.connection
+        if self._local.may_wait != may_wait:
+            found.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000 if may_wait else 0:.0f}")
+            self._local.may_wait = may_wait
         return found
 
     def _connect(self) -> sqlite3.Connection:

@@ -37,17 +37,24 @@ class WritersQueue:
         Raises:
             Unavailable: the lock's file can't be opened.
         """
-        descriptor = self._descriptor()
-        try:
+        with self._using_descriptor() as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            # Explicitly, not by closing: that would leave the lock with a child that was forked meanwhile.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            with self._lock:
-                self._busy.discard(descriptor)
-                if self._is_closed:
-                    self._forget(descriptor)
+
+    @contextlib.contextmanager
+    def turn_now(self) -> Iterator[bool]:
+        """Give True and keep all others waiting inside the block, or give False when somebody else has his turn.
+
+        Raises:
+            Unavailable: the lock's file can't be opened.
+        """
+        with self._using_descriptor() as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def close(self) -> None:
         """Close the file: at once, or at the end of a turn under way."""
@@ -61,6 +68,20 @@ class WritersQueue:
         self._lock, self._local, self._busy = threading.Lock(), threading.local(), set()
         for descriptor in set(self._opened):
             self._forget(descriptor)  # else the flock of a parent that is killed would live on here
+
+    @contextlib.contextmanager
+    def _using_descriptor(self) -> Iterator[int]:
+        """Give this thread's descriptor, and let the lock go at the end."""
+        descriptor = self._descriptor()
+        try:
+            yield descriptor
+        finally:
+            # Explicitly, not by closing: that would leave the lock with a child that was forked meanwhile.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            with self._lock:
+                self._busy.discard(descriptor)
+                if self._is_closed:
+                    self._forget(descriptor)
 
     def _forget(self, descriptor: int) -> None:
         del self._opened[descriptor]
