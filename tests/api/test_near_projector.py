@@ -51,8 +51,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     monkeypatch.setattr(waiting, "_POLL_NEAR_S", 60.0)
     monkeypatch.setattr(waiting, "RUN_BOUND_S", 20.0)
     monkeypatch.setattr("mltrail_core.log.sqlite._POLL_S", 60.0)
-    monkeypatch.setattr(projecting, "GATHER_S", 60.0)
-    monkeypatch.setattr(projecting, "MAX_GATHER_S", 60.0)
+    monkeypatch.setattr(projecting, "GATHER_NEAR_S", 60.0)
     with contextlib.ExitStack() as cleanup:
         log = open_log(str(tmp_path / "log"))
         cleanup.callback(log.close)
@@ -111,7 +110,7 @@ def test_a_rejection_is_told_although_the_projector_says_that_it_passed(pair: Pa
 
 def test_who_waits_while_the_channel_breaks_finds_out_by_polling(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_POLL_NEAR_S", 0.05)
-    monkeypatch.setattr(projecting, "GATHER_S", 0.02)
+    monkeypatch.setattr(projecting, "GATHER_NEAR_S", 0.02)
     monkeypatch.setattr("mltrail_core.log.sqlite._POLL_S", 0.01)
 
     async def work() -> None:
