@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mltrail_api.identity.gate import Gate
-from mltrail_api.mlflow.errors import ErrorAnswer, answer_of
+from mltrail_api.mlflow.errors import ErrorAnswer, answer_of, server_failed
 from mltrail_core.errors import MltrailError
 
 _logger = structlog.get_logger(__name__)
@@ -49,8 +49,7 @@ class Edge:
             _logger.exception("request failed", action="request_failed", method=scope["method"], path=scope["path"])
             if has_begun:
                 raise  # the server cuts the connection, so that the client does not take a part for the whole
-            message = "the server failed on this request; its log says why"
-            await _send_error(send, ErrorAnswer(500, "INTERNAL_ERROR", message))
+            await _send_error(send, server_failed())
 
 
 async def _send_error(send: Send, answer: ErrorAnswer) -> None:

@@ -2,35 +2,40 @@
 
 The server's HTTP protocol asks it first. What it does not take, whatever the reason, goes the long way and is judged
 there; so nothing is refused here, and there is one place for each message. It takes what comes from an ordinary sender,
-for a run that this worker wrote to a moment ago.
+for a run that this worker wrote to a moment ago, or to begin one where this worker began one a moment ago.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+import structlog
 from pydantic_core import from_json
 from starlette.types import Scope
 
-from mltrail_api.appender import Outcome, Written
+from mltrail_api.appender import Done, Outcome, Written
 from mltrail_api.identity.gate import Gate
-from mltrail_api.identity.identity import identity_of
-from mltrail_api.mlflow.errors import answer_of
+from mltrail_api.identity.identity import Identity, identity_of
+from mltrail_api.mlflow.endpoint import PENDING
+from mltrail_api.mlflow.errors import answer_of, server_failed
 from mltrail_api.mlflow.routes import PREFIXES
-from mltrail_api.mlflow.runs.plain import READERS, Fields, Plain
+from mltrail_api.mlflow.runs.beginning import Beginning, beginning_in
+from mltrail_api.mlflow.runs.own_runs import OwnRun
+from mltrail_api.mlflow.runs.plain import READERS, Fields, Plain, plain_run
+from mltrail_api.mlflow.wire import json_bytes
 from mltrail_api.services import Services
-from mltrail_core.errors import Unavailable
+from mltrail_core.errors import MltrailError, Unavailable
+from mltrail_core.events import Event
 from mltrail_core.ids import partition_of
-from mltrail_core.record import Actor
+from mltrail_core.record import Actor, SinglePoint
 
 Reply = Callable[[int, bytes, Mapping[str, str]], None]
 """Sends status, JSON and further headers; called once, in the event loop."""
 
-_READERS: Final[Mapping[bytes, Callable[[Fields], Plain | None]]] = {
-    f"{prefix}2.0/mlflow{path}".encode(): read for path, read in READERS.items() for prefix in PREFIXES
-}
+_logger = structlog.get_logger(__name__)
 _UNUSUAL_HEADERS: Final = frozenset({b"x-mlflow-workspace", b"x-mltrail-actor"})
 _ADMITTED: Final = "mltrail.admitted"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -40,13 +45,14 @@ class Express:
     """What one worker's connections share."""
 
     def __init__(self, services: Services, gate: Gate) -> None:
-        self._appender = services.appender
-        self._run_states = services.run_states
+        self._services = services
         self._gate = gate
+        self._judged: set[asyncio.Task[None]] = set()
+        """Requests that wait for the fold's word; an event loop alone would not keep them."""
 
     def may_take(self, url: bytes) -> bool:
         """Return whether a POST to this URL, as it was sent, is worth a look when its body is there."""
-        return url in _READERS
+        return url in _TAKERS
 
     def take(self, url: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
         """Return whether the request is taken: then, and only then, `reply` is called, maybe before this returns.
@@ -64,17 +70,35 @@ class Express:
             fields = from_json(body)
         except ValueError:
             return False
-        plain = _READERS[url](fields) if type(fields) is dict else None
-        state = None if plain is None else self._run_states.remembered(plain[0])
+        return type(fields) is dict and _TAKERS[url](self, fields, identity_of(scope), reply)
+
+    def log(
+        self, read: Callable[[Fields], Plain | None], fields: Fields, identity: Identity | None, reply: Reply
+    ) -> bool:
+        """Take what logs to a run that was written to a moment ago; params, where the fold can't refuse them."""
+        plain = read(fields)
+        state = None if plain is None else self._services.run_states.remembered(plain.run_id)
         if plain is None or state is None:
             return False
-        identity = identity_of(scope)
-        actor = Actor(state.user or "anonymous") if identity is None else identity.actor
-        try:
-            self._appender.submit(partition_of(plain[0]), plain[1], actor, partial(_answer, reply))
-        except Unavailable as error:
-            _answer(reply, error)
-        return True
+        done: Done = partial(_answer, reply)
+        if plain.params:
+            own_runs = self._services.own_runs
+            contradicts = own_runs.contradicts(plain.run_id, plain.params)
+            own = None if contradicts else own_runs.claim(plain.run_id, plain.params)
+            if own is None:
+                return False
+            done = partial(self._answer_params, reply, plain.run_id, own)
+        return self._submit(plain.run_id, plain.events, _actor(identity, state.user), done, reply)
+
+    def begin(self, fields: Fields, identity: Identity | None, reply: Reply) -> bool:
+        """Take what begins a run in an experiment that was found active a moment ago."""
+        plain = plain_run(fields)
+        experiment = None if plain is None else self._services.active_experiments.get(plain.experiment_id)
+        if plain is None or experiment is None:
+            return False
+        run = beginning_in(experiment, plain.run_name, plain.user_id, plain.start_ms, plain.tags)
+        done = partial(self._answer_begun, reply, run)
+        return self._submit(run.state.run_id, run.events, _actor(identity, run.state.user), done, reply)
 
     def _admits(self, scope: Scope) -> bool:
         for name, _ in scope["headers"]:
@@ -86,9 +110,69 @@ class Express:
             scope[_ADMITTED] = True  # nobody was shown, so nothing but the head was judged; tokens may be revoked
         return True
 
+    def _submit(
+        self, run_id: str, events: Sequence[Event] | SinglePoint, actor: Actor, done: Done, reply: Reply
+    ) -> bool:
+        try:
+            self._services.appender.submit(partition_of(run_id), events, actor, done)
+        except Unavailable as error:
+            _answer(reply, error)
+        return True
+
+    def _answer_begun(self, reply: Reply, run: Beginning, outcome: Outcome) -> None:
+        if not isinstance(outcome, Written):
+            return _answer(reply, outcome)
+        run.note(self._services, outcome)
+        reply(200, json_bytes(run.answer), _NO_HEADERS)
+
+    def _answer_params(self, reply: Reply, run_id: str, own: OwnRun, outcome: Outcome) -> None:
+        if not isinstance(outcome, Written) or own.is_certain(outcome):
+            return _answer(reply, outcome)
+        self._services.own_runs.forget(run_id)
+        task = asyncio.get_running_loop().create_task(self._judge(reply, outcome))
+        self._judged.add(task)
+        task.add_done_callback(partial(self._end, reply))
+
+    async def _judge(self, reply: Reply, written: Written) -> None:
+        """Answer when the fold has accepted or rejected a record."""
+        try:
+            is_projected = await self._services.visibility.outcome(written)
+        except MltrailError as error:
+            return _answer(reply, error)
+        reply(200, b"{}", _NO_HEADERS if is_projected else PENDING)
+
+    def _end(self, reply: Reply, task: asyncio.Task[None]) -> None:
+        self._judged.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # our bug, as what arrives at the edge
+            _logger.error("request failed", action="request_failed", exc_info=error)
+            failed = server_failed()
+            reply(failed.status, failed.body(), failed.headers)
+
+
+def _actor(identity: Identity | None, user: str) -> Actor:
+    return Actor(user or "anonymous") if identity is None else identity.actor
+
 
 def _answer(reply: Reply, outcome: Outcome) -> None:
     if isinstance(outcome, Written):
         return reply(200, b"{}", _NO_HEADERS)
     answer = answer_of(outcome)
     reply(answer.status, answer.body(), answer.headers)
+
+
+_Taker = Callable[[Express, Fields, Identity | None, Reply], bool]
+
+
+def _logging(read: Callable[[Fields], Plain | None]) -> _Taker:
+    return lambda express, fields, identity, reply: express.log(read, fields, identity, reply)
+
+
+_TAKERS: Final[Mapping[bytes, _Taker]] = {
+    f"{prefix}2.0/mlflow{path}".encode(): taker
+    for path, taker in {
+        "/runs/create": Express.begin,
+        **{path: _logging(read) for path, read in READERS.items()},
+    }.items()
+    for prefix in PREFIXES
+}

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
+from mltrail_api.mlflow.runs.own_runs import OwnRun
+from mltrail_api.visibility import Visibility
 from mltrail_cli.server.express_protocol import MAX_HELD_BYTES
-from mltrail_core.events import Event
-from mltrail_core.ids import partition_of
-from mltrail_core.log import EventLog
-from mltrail_core.record import Record, decode_record
+from mltrail_core.events import Event, ParamLogged, RunCreated, TagSet
+from mltrail_core.ids import new_producer_id, partition_of
+from mltrail_core.log import EventLog, NewRecord
+from mltrail_core.record import Actor, Record, decode_record, freeze_record
 from tests.api.logs import FaultyLog
 from tests.api.running import RunningApi, running_api, wait_until
 
@@ -22,12 +25,18 @@ LONG_WAY = {"X-Mltrail-Actor": "ada"}
 """A header that the lane leaves to ASGI; it names the user of the tests' runs."""
 
 POINT = {"key": "loss", "value": 0.5, "timestamp": 1_700_000_000_000, "step": 3}
+TEAM = {"key": "team", "value": "vision"}
 TAKEN: list[tuple[str, dict[str, object]]] = [
     ("/runs/log-metric", POINT),
     ("/runs/log-metric", {"key": "a b/c", "value": -3, "timestamp": 0, "run_uuid": "ignored"}),
     ("/runs/log-batch", {"metrics": [POINT, {**POINT, "key": "acc", "value": 1}, {**POINT, "step": -(2**63)}]}),
     ("/runs/log-batch", {"tags": [{"key": "team", "value": "x" * 9000}], "metrics": [POINT], "params": []}),
     ("/runs/log-batch", {"tags": [{"key": "team", "value": ""}]}),
+    ("/runs/log-batch", {"params": [{"key": "lr", "value": "0.1"}, {"key": "note", "value": "x" * 7000}]}),
+    (
+        "/runs/log-batch",
+        {"metrics": [POINT], "params": [{"key": "lr", "value": ""}], "tags": [{"key": "a", "value": "b"}]},
+    ),
     ("/runs/set-tag", {"key": "mlflow.note.content", "value": "ä" * 10}),
 ]
 NOT_PLAIN: list[tuple[str, dict[str, object]]] = [
@@ -49,7 +58,10 @@ NOT_PLAIN: list[tuple[str, dict[str, object]]] = [
     ("/runs/log-batch", {"metrics": [{**POINT, "key": "a//b"}]}),
     ("/runs/log-batch", {"metrics": POINT}),
     ("/runs/log-batch", {"tags": [{"key": "team"}]}),
-    ("/runs/log-batch", {"params": [{"key": "lr", "value": "0.1"}]}),
+    ("/runs/log-batch", {"params": [{"key": "lr", "value": "0.1"}, {"key": "lr", "value": "0.1"}]}),
+    ("/runs/log-batch", {"params": [{"key": "lr"}]}),
+    ("/runs/log-batch", {"params": [{"key": "../up", "value": "0.1"}]}),
+    ("/runs/log-batch", {"params": [{"key": f"{n}", "value": ""} for n in range(101)]}),
     ("/runs/set-tag", {"key": "k", "value": "nul \0"}),
     ("/runs/set-tag", {"key": "k"}),
 ]
@@ -111,6 +123,115 @@ def test_what_is_not_plain_takes_the_long_way(
     taken.clear()
     api.post(path, {**body, "run_id": run_id})
     assert taken == [False]
+
+
+RUNS: list[dict[str, object]] = [
+    {"user_id": "ada", "run_name": "gbm", "start_time": 1_700_000_000_000},
+    {"run_name": "gbm", "tags": [{"key": "team", "value": "x" * 9000}, {"key": "team", "value": "b"}]},
+    {"start_time": 5, "tags": [{"key": "mlflow.user", "value": "eve"}, {"key": "mlflow.runName", "value": "named"}]},
+]
+NO_PLAIN_RUNS: list[dict[str, object]] = [
+    {"start_time": "5"},
+    {"start_time": -1},
+    {"start_time": 2**63},
+    {"run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]},
+    {"tags": [{"key": "../up", "value": ""}]},
+    {"tags": [{"key": "team"}]},
+    {"tags": {}},
+    {"runName": "camel"},
+    {"run_name": 7},
+    {"user_id": None},
+    {"experiment_id": 0},
+    {"experiment_id": "987654321"},
+]
+
+
+def of_run(answer: httpx.Response) -> dict[str, dict[str, object]]:
+    """Return the run that was answered, without what differs from run to run."""
+    run: dict[str, dict[str, object]] = answer.json()["run"]
+    run_id = str(run["info"]["run_id"])
+    assert str(run["info"]["artifact_uri"]).endswith(f"/{run_id}/artifacts")
+    assert run["info"]["run_uuid"] == run_id
+    return {**run, "info": {**run["info"], "run_id": "", "run_uuid": "", "artifact_uri": ""}}
+
+
+@pytest.mark.parametrize("body", RUNS)
+def test_a_run_begins_by_the_lane_as_by_the_long_way(
+    api: RunningApi, taken: list[bool], body: dict[str, object]
+) -> None:
+    warm_run(api)  # so that its experiment was found active a moment ago
+    taken.clear()
+    url, named = f"{api.url}/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 7, **body}
+    short = api.client.post(url, json=named)
+    long = api.client.post(url, json=named, headers={"X-Mltrail-Actor": str(of_run(short)["info"]["user_id"])})
+    assert taken == [True, False]
+    assert of_run(short) == of_run(long)
+    assert short.headers["content-type"] == long.headers["content-type"]
+    records = [last_record(api, answer.json()["run"]["info"]["run_id"]) for answer in (short, long)]
+    by_lane, by_asgi = (
+        [replace(event, run_id="") for event in untimed(record.events) if isinstance(event, RunCreated | TagSet)]
+        for record in records
+    )
+    assert by_lane == by_asgi
+    assert records[0].producer == records[1].producer
+    run_id = short.json()["run"]["info"]["run_id"]
+    assert (
+        api.get("/runs/get", run_id=run_id).json()["run"]["info"]["run_name"] == short.json()["run"]["info"]["run_name"]
+    )
+
+
+@pytest.mark.parametrize("body", NO_PLAIN_RUNS)
+def test_a_run_that_is_not_plain_begins_by_the_long_way(
+    api: RunningApi, taken: list[bool], body: dict[str, object]
+) -> None:
+    warm_run(api)
+    taken.clear()
+    api.post("/runs/create", {"experiment_id": "0", **body})
+    assert taken == [False]
+
+
+def test_params_that_the_fold_may_refuse_wait_for_its_word_in_the_lane(api: RunningApi, taken: list[bool]) -> None:
+    def log(run_id: str, value: str) -> httpx.Response:
+        return api.post("/runs/log-batch", {"run_id": run_id, "params": [{"key": "lr", "value": value}]})
+
+    def append_as_another(run_id: str) -> None:
+        event = ParamLogged(1, run_id, "lr", "9")
+        record = Record(partition_of(run_id), new_producer_id(), 1, Actor("eve"), (event,))
+        api.log.append([NewRecord(record.partition, freeze_record(record))])
+
+    refused_id, accepted_id = warm_run(api), warm_run(api)
+    append_as_another(refused_id)
+    append_as_another(accepted_id)
+    taken.clear()
+    refused, accepted = log(refused_id, "1"), log(accepted_id, "9")
+    assert taken == [True, True]
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "already has the value '9'" in refused.json()["message"]
+    assert (accepted.status_code, accepted.content) == (200, b"{}")
+
+
+def test_a_param_that_contradicts_one_that_was_sent_takes_the_long_way(api: RunningApi, taken: list[bool]) -> None:
+    run_id = warm_run(api)
+    taken.clear()
+    for value, status in (("1", 200), ("2", 400)):
+        answer = api.post("/runs/log-batch", {"run_id": run_id, "params": [{"key": "lr", "value": value}]})
+        assert answer.status_code == status
+    assert taken == [True, False]
+
+
+def test_a_failure_while_the_lane_waits_for_the_fold_is_answered(
+    api: RunningApi, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(written: object) -> bool:
+        raise ZeroDivisionError
+
+    run_id = warm_run(api)
+    monkeypatch.setattr(OwnRun, "is_certain", lambda own, written: False)
+    monkeypatch.setattr(Visibility, "outcome", lambda visibility, written: fail(written))
+    taken.clear()
+    answer = api.post("/runs/log-batch", {"run_id": run_id, "params": [{"key": "lr", "value": "1"}]})
+    assert taken == [True]
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b'"text"', b'{"run_id": 5}', b"\xff"])

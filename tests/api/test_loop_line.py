@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from mltrail_api.appender import Appender, Written
-from mltrail_core.errors import LogFull, Unavailable
+from mltrail_core.errors import LogFull, OutcomeUnknown, Unavailable
 from mltrail_core.ids import PARTITIONS
 from mltrail_core.log import Appended, NewRecord
 from mltrail_core.log.redis import RedisLog
@@ -229,7 +229,16 @@ def test_what_was_acknowledged_survives_sigkill_of_the_server_in_the_middle(tmp_
             for n in range(100_000):
                 if killed.is_set() and n % 10 == 0:
                     return
-                acknowledged[f"{writer}-{n}"] = await append(appender, f"{writer}-{n}")
+                acknowledged[f"{writer}-{n}"] = await append_at_last(f"{writer}-{n}")
+
+        async def append_at_last(value: str) -> Written:
+            while True:
+                try:
+                    return await append(appender, value)
+                except OutcomeUnknown:
+                    raise
+                except Unavailable:  # nothing was under way when the server ended, and nothing was appended
+                    await asyncio.sleep(0.01)
 
         async def work() -> None:
             await begin(appender, log)

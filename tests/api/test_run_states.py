@@ -22,6 +22,7 @@ def test_a_stream_of_writes_hears_of_a_delete_by_another_worker(
     run_id = api.create_run()
     assert api.get("/runs/get", run_id=run_id).status_code == 200  # it is projected
     other_worker = Appender(api.log)
+    taken.clear()
 
     def log_metric() -> int:
         point = {"run_id": run_id, "key": "loss", "value": 1.0, "timestamp": 1, "step": len(taken)}

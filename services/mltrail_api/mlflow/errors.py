@@ -63,6 +63,11 @@ def answer_of(error: MltrailError) -> ErrorAnswer:
     return ErrorAnswer(500, "INTERNAL_ERROR", str(error))
 
 
+def server_failed() -> ErrorAnswer:
+    """Return the answer to a request on which our own code failed."""
+    return ErrorAnswer(500, "INTERNAL_ERROR", "the server failed on this request; its log says why")
+
+
 def no_such_endpoint(method: str, path: str) -> ErrorAnswer:
     """Return the answer to a path that nothing is served under (stock sends HTML, which its client can't read)."""
     return ErrorAnswer(404, "ENDPOINT_NOT_FOUND", f"Nothing is served under {method} {path[:500]}")

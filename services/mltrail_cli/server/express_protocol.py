@@ -25,6 +25,8 @@ MAX_HELD_BYTES = 1 << 20
 """A body that is longer is not held, but read by ASGI as it comes; a `log-batch` of 1,000 points is about 100 KB."""
 _MAX_HEADS = 16
 """So many are remembered of a connection: heads of one client differ in the length of the body at most."""
+_SHORT_BODY = 2
+"""Answers that say no more than {} are all alike."""
 _HEAD_END: Final = b"\r\n\r\n"
 _NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 
@@ -78,7 +80,7 @@ class _Held:
             return
         protocol = self._protocol
         default_headers = protocol.server_state.default_headers
-        if status == 200 and self.keep_alive and not headers:
+        if status == 200 and self.keep_alive and not headers and len(body) <= _SHORT_BODY:
             answer = protocol.answers.of(body, default_headers)
         else:
             answer = _answer(status, body, headers, default_headers, keep_alive=self.keep_alive)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
 from mltrail_api.mlflow.experiments.active import active_experiment
 from mltrail_api.mlflow.limits import refuse_key, refuse_timestamp, tag_text
-from mltrail_api.mlflow.runs.names import random_run_name
-from mltrail_api.mlflow.runs.queries import RunState
+from mltrail_api.mlflow.runs.beginning import RUN_NAME_TAG, beginning_in
 from mltrail_api.mlflow.runs.requests import CreateRun, RunById, UpdateRun
 from mltrail_api.mlflow.runs.view import info_json, run_json
 from mltrail_api.search.view import load_run
@@ -14,18 +13,14 @@ from mltrail_api.services import Services
 from mltrail_api.visibility import EVENTUAL, freshness_of
 from mltrail_core.clock import now_us
 from mltrail_core.errors import Invalid
-from mltrail_core.events import Event, RunCreated, RunDeleted, RunRenamed, RunRestored, RunStatusChanged, TagSet
-from mltrail_core.ids import new_run_id, partition_of
-
-RUN_NAME_TAG = "mlflow.runName"
-USER_TAG = "mlflow.user"
+from mltrail_core.events import Event, RunDeleted, RunRenamed, RunRestored, RunStatusChanged
+from mltrail_core.ids import partition_of
 
 
 async def create(services: Services, request: CreateRun, caller: Caller) -> Answer:
     """Begin a run in an active experiment and answer it, as it was sent."""
-    at_us = now_us()
-    start_ms = at_us // 1000 if request.start_time is None else request.start_time
-    refuse_timestamp("start_time", start_ms)
+    if request.start_time is not None:
+        refuse_timestamp("start_time", request.start_time)
     tags = {}
     for tag in request.tags:
         refuse_key("tag", tag.key)
@@ -35,31 +30,11 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
             "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
             f"(run_name='{request.run_name}', mlflow.runName='{tags[RUN_NAME_TAG]}')."
         )
-    name = tag_text(request.run_name or tags.get(RUN_NAME_TAG, "") or random_run_name())
-    tags[RUN_NAME_TAG] = name
     experiment = await active_experiment(services, request.experiment_id)
-    experiment_id, run_id = experiment.experiment_id, new_run_id()
-    user = request.user_id or tags.get(USER_TAG, "")
-    events: list[Event] = [RunCreated(at_us, run_id, experiment_id, name, user, start_ms * 1000)]
-    events += [TagSet(at_us, run_id, key, value) for key, value in tags.items() if key != RUN_NAME_TAG]
-    # Nobody knows the id before it is answered and all values were checked, so the fold can't refuse it: see
-    # docs/decisions/0017. Whoever reads the run waits for the projector, as for any other write.
-    written = await services.appender.append(partition_of(run_id), events, caller.actor(user))
-    services.run_states.begin(RunState(run_id, experiment_id, user, "RUNNING", False, False))
-    services.own_runs.begin(run_id, written)
-    info = {
-        "run_uuid": run_id,
-        "experiment_id": experiment_id,
-        "run_name": name,
-        "user_id": user,
-        "status": "RUNNING",
-        "start_time": start_ms,
-        "artifact_uri": f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
-        "lifecycle_stage": "active",
-        "run_id": run_id,
-    }
-    data = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
-    return Answer({"run": {"info": info, "data": data, "inputs": {}}})
+    run = beginning_in(experiment, request.run_name, request.user_id, request.start_time, tags)
+    actor = caller.actor(run.state.user)
+    run.note(services, await services.appender.append(partition_of(run.state.run_id), run.events, actor))
+    return Answer(run.answer)
 
 
 async def get(services: Services, request: RunById, caller: Caller) -> Answer:
