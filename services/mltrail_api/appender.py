@@ -29,7 +29,7 @@ from mltrail_api.append_group import (
     records_of,
     resolving,
 )
-from mltrail_api.loop_line import HandedOver, LoopLine
+from mltrail_api.loop_line import MAX_LINE_BYTES, HandedOver, LoopLine
 from mltrail_core.errors import OutcomeUnknown, Unavailable
 from mltrail_core.events import Event
 from mltrail_core.ids import Partition, new_producer_id
@@ -49,6 +49,8 @@ MAX_WAITING = 4096
 UNKNOWN_OUTCOME_BOUND_S = 10.0
 """How long an append whose outcome is unknown is repeated before the request is answered 503."""
 _REPEAT_PAUSE_S = 0.05
+MAX_PASSED_ON = 256
+"""The thread goes on by itself while more than so many records wait."""
 REPLY_TIMEOUT_S = 10.0
 """How long the thread waits for the answer to an append that a line has sent."""
 
@@ -252,7 +254,7 @@ class Appender:
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let a line in the event loop append what comes next, where the log has lines and can be reached."""
-        if self._lines is None:
+        if self._lines is None or self._is_much_waiting():
             return
         if self._line is None or not self._line.is_open:
             try:
@@ -272,6 +274,12 @@ class Appender:
             with self._lock:
                 if self._by is not None:
                     self._take_back(self._by)
+
+    def _is_much_waiting(self) -> bool:
+        """Whether a line would give back what waits: the thread makes one group of it."""
+        with self._lock:
+            frozen = [pending.frozen for pending in self._waiting if pending.frozen is not None]
+            return len(self._waiting) > MAX_PASSED_ON or any(len(each) > MAX_LINE_BYTES for each in frozen)
 
     def _hand_over(self, by: LoopLine, what: HandedOver) -> None:
         """Have the thread go on; called by the line, which holds the lock."""

@@ -1,8 +1,9 @@
 """The express lane: the plain form of the busiest requests, answered without ASGI's tasks, scopes and messages.
 
 The server's HTTP protocol asks it first. What it does not take, whatever the reason, goes the long way and is judged
-there; so nothing is refused here, and there is one place for each message. It takes what comes from an ordinary sender,
-for a run that this worker wrote to a moment ago, or to begin one where this worker began one a moment ago.
+there; so no request is refused here but by the log and the fold, and there is one place for each message. It takes what
+comes from an ordinary sender, for a run that this worker wrote to a moment ago, or to begin one in an experiment that
+the long way found active a moment ago.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from starlette.types import Scope
 from mltrail_api.appender import Done, Outcome, Written
 from mltrail_api.identity.gate import Gate
 from mltrail_api.identity.identity import Identity, identity_of
-from mltrail_api.mlflow.endpoint import PENDING
+from mltrail_api.mlflow.endpoint import PENDING, Caller
 from mltrail_api.mlflow.errors import answer_of, server_failed
 from mltrail_api.mlflow.routes import PREFIXES
 from mltrail_api.mlflow.runs.beginning import Beginning, beginning_in
@@ -49,10 +50,17 @@ class Express:
         self._gate = gate
         self._judged: set[asyncio.Task[None]] = set()
         """Requests that wait for the fold's word; an event loop alone would not keep them."""
+        takers: dict[str, Callable[[Fields, Identity | None, Reply], bool]] = {
+            "/runs/create": self._begin,
+            **{path: partial(self._log, read) for path, read in READERS.items()},
+        }
+        self._takers = {
+            f"{prefix}2.0/mlflow{path}".encode(): take for path, take in takers.items() for prefix in PREFIXES
+        }
 
     def may_take(self, url: bytes) -> bool:
         """Return whether a POST to this URL, as it was sent, is worth a look when its body is there."""
-        return url in _TAKERS
+        return url in self._takers
 
     def take(self, url: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
         """Return whether the request is taken: then, and only then, `reply` is called, maybe before this returns.
@@ -70,9 +78,9 @@ class Express:
             fields = from_json(body)
         except ValueError:
             return False
-        return type(fields) is dict and _TAKERS[url](self, fields, identity_of(scope), reply)
+        return type(fields) is dict and self._takers[url](fields, identity_of(scope), reply)
 
-    def log(
+    def _log(
         self, read: Callable[[Fields], Plain | None], fields: Fields, identity: Identity | None, reply: Reply
     ) -> bool:
         """Take what logs to a run that was written to a moment ago; params, where the fold can't refuse them."""
@@ -88,9 +96,9 @@ class Express:
             if own is None:
                 return False
             done = partial(self._answer_params, reply, plain.run_id, own)
-        return self._submit(plain.run_id, plain.events, _actor(identity, state.user), done, reply)
+        return self._submit(plain.run_id, plain.events, Caller(None, False, identity).actor(state.user), done, reply)
 
-    def begin(self, fields: Fields, identity: Identity | None, reply: Reply) -> bool:
+    def _begin(self, fields: Fields, identity: Identity | None, reply: Reply) -> bool:
         """Take what begins a run in an experiment that was found active a moment ago."""
         plain = plain_run(fields)
         experiment = None if plain is None else self._services.active_experiments.get(plain.experiment_id)
@@ -98,7 +106,9 @@ class Express:
             return False
         run = beginning_in(experiment, plain.run_name, plain.user_id, plain.start_ms, plain.tags)
         done = partial(self._answer_begun, reply, run)
-        return self._submit(run.state.run_id, run.events, _actor(identity, run.state.user), done, reply)
+        return self._submit(
+            run.state.run_id, run.events, Caller(None, False, identity).actor(run.state.user), done, reply
+        )
 
     def _admits(self, scope: Scope) -> bool:
         for name, _ in scope["headers"]:
@@ -150,29 +160,8 @@ class Express:
             reply(failed.status, failed.body(), failed.headers)
 
 
-def _actor(identity: Identity | None, user: str) -> Actor:
-    return Actor(user or "anonymous") if identity is None else identity.actor
-
-
 def _answer(reply: Reply, outcome: Outcome) -> None:
     if isinstance(outcome, Written):
         return reply(200, b"{}", _NO_HEADERS)
     answer = answer_of(outcome)
     reply(answer.status, answer.body(), answer.headers)
-
-
-_Taker = Callable[[Express, Fields, Identity | None, Reply], bool]
-
-
-def _logging(read: Callable[[Fields], Plain | None]) -> _Taker:
-    return lambda express, fields, identity, reply: express.log(read, fields, identity, reply)
-
-
-_TAKERS: Final[Mapping[bytes, _Taker]] = {
-    f"{prefix}2.0/mlflow{path}".encode(): taker
-    for path, taker in {
-        "/runs/create": Express.begin,
-        **{path: _logging(read) for path, read in READERS.items()},
-    }.items()
-    for prefix in PREFIXES
-}

@@ -83,12 +83,14 @@ class LoopLine:
         """Send what waits as one group, unless one is under way; in the event loop."""
         with self._lock:
             self.is_called = False
+            if self._descriptor is None and len(self._waiting) > self._line.max_records:
+                return self._end((), "unsent")  # the thread makes fewer, larger groups of so many
             refused = self._send() if len(self._waiting) >= self._expected else []
             is_answered = self._descriptor is None and self._under_way is not None
-        for group, error in refused:
-            answer(group, error, here=self.loop)
         if is_answered:
             self._receive()
+        for group, error in refused:
+            answer(group, error, here=self.loop)
 
     def give_up(self) -> None:
         """Leave all to the thread; in the event loop."""
@@ -108,7 +110,7 @@ class LoopLine:
     def retire(self) -> None:
         """Watch the line no more; in the event loop, after `abandon`."""
         self._gather(0)
-        if self._watch is not None and self._descriptor is not None:
+        if self._watch is not None and self._descriptor is not None:  # both or neither
             self._watch.cancel()
             self._watch = None
             self.loop.remove_reader(self._descriptor)
@@ -166,10 +168,10 @@ class LoopLine:
             if self._descriptor is not None:  # else who came during the append is the next group
                 together = len(group) + len(self._waiting)
                 self._gather(min(together, self._line.max_records) if together > 1 else 0)
-        answer(group, written, here=self.loop)
         if self._descriptor is None:
             self._send_soon()
-        else:
+        answer(group, written, here=self.loop)
+        if self._descriptor is not None:
             self.send()
 
     def _send_soon(self) -> None:

@@ -26,8 +26,8 @@ GATHER_S = 0.02
 """How long the loop lets records gather once several came together: a transaction costs as much as fifty records, and
 in the server it takes that time from the requests. A record that comes alone is projected at once: somebody waits."""
 GATHER_NEAR_S = 0.05
-"""The same where an API says whether somebody waits: the transactions of a client that goes on and on then take half of
-the time, of which on two cores a part is the client's own."""
+"""The same where an API says whether somebody waits, and nobody does: of a client that goes on and on, fewer and larger
+transactions."""
 GATHER_ALONE_S = 0.01
 """After a record that came alone, where an API says so: less than that, since an API of another server may share the
 log, and can't say so."""
@@ -179,7 +179,8 @@ class Projector:
         for_summaries_s = min(MAX_GATHER_S, self._frontier.summaries * SUMMARY_GATHER_S)
         if for_summaries_s > GATHER_S:
             stop.wait(for_summaries_s)
-        elif self._near is not None and self._near.is_anybody_there:
+            for_summaries_s = 0.0
+        if self._near is not None and self._near.is_anybody_there:
             gather_s = GATHER_ALONE_S if records == 1 else GATHER_NEAR_S if records < GOOD_BATCH_RECORDS else 0.0
             self._near.hurried.wait(max(gather_s, for_summaries_s))
         else:

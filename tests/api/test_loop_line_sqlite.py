@@ -20,8 +20,6 @@ from mltrail_core.log.sqlite_flock import WritersQueue
 from tests.api.appending import PARTITION, append, begin, held, run, until
 from tests.contracts.log_writers import new_record
 
-Writing = Callable[[Path], contextlib.AbstractContextManager[None]]
-
 
 class WatchedLog(SqliteLog):
     """Counts the appends that wait, as a thread does them."""
@@ -71,15 +69,35 @@ def test_the_event_loop_appends_what_comes_together_as_it_came(log: WatchedLog, 
             await append(appender, "begin", partition)
         await begin(appender, log)
         waited = log.waited
-        written = await asyncio.gather(*(append(appender, str(n), PARTITIONS[1 + n % 3]) for n in range(600)))
-        assert [each.appended.index for each in written] == [2 + n // 3 for n in range(600)]
-        assert not any(each.may_be_twice for each in written)
+        written = []
+        for batch in range(20):  # each as many as a line takes
+            numbers = range(30 * batch, 30 * (batch + 1))
+            written += await asyncio.gather(*(append(appender, str(n), PARTITIONS[1 + n % 3]) for n in numbers))
         assert log.waited == waited
+        numbers = range(600, 900)  # so many have one commit in the thread
+        written += await asyncio.gather(*(append(appender, str(n), PARTITIONS[1 + n % 3]) for n in numbers))
+        assert log.waited == waited + 1
+        assert [each.appended.index for each in written] == [2 + n // 3 for n in range(900)]
+        assert not any(each.may_be_twice for each in written)
 
     run(work())
     for first in range(3):
-        expected = [(n + 1, n + 1, str(value)) for n, value in enumerate(range(first, 600, 3), start=1)]
+        expected = [(n + 1, n + 1, str(value)) for n, value in enumerate(range(first, 900, 3), start=1)]
         assert held(log, PARTITIONS[1 + first])[1:] == expected
+
+
+def test_what_is_large_waits_in_the_thread_and_keeps_its_place(log: WatchedLog, appender: Appender) -> None:
+    async def work() -> None:
+        await warm(appender, log)
+        waited = log.waited
+        await asyncio.gather(*(append(appender, value) for value in ("a", "L" * 300_000, "b")))
+        assert log.waited > waited
+        await begin(appender, log)
+
+    run(work())
+    found = places(log)
+    assert [value[0] for _, _, value in found] == ["a", "L", "b"]
+    assert [sequence - index for index, sequence, _ in found] == [0, 0, 0]
 
 
 def _queue(folder: Path) -> contextlib.AbstractContextManager[None]:

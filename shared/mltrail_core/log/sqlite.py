@@ -130,8 +130,9 @@ class SqliteLog:
                 appended = self._append_at_once(records, heads, may_wait=False)
             except OutcomeUnknown:
                 raise
-            except Unavailable:
-                return None  # `append` says what is wrong, or finds that it no longer is
+            except Unavailable:  # `append` says what is wrong, or finds that it no longer is
+                self._heads = heads
+                return None
             heads.update((done.partition, done) for done in appended or ())
             self._heads = heads
         if appended is not None:
@@ -157,9 +158,11 @@ class SqliteLog:
             with inside_sqlite():
                 self._connection(may_wait=may_wait).execute(insertion(len(records)), row_values(appended, records))
         except sqlite3.IntegrityError:
+            for record in records:
+                heads.pop(record.partition, None)
             return None
         except sqlite3.Error as error:
-            code = error.sqlite_errorcode & 0xFF
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what the module itself raises has none
             if code == sqlite3.SQLITE_FULL:  # so the frame that commits was not written
                 raise LogFull(f"the disk of the log {self.url} is full: {error}", retry_after_s=30.0) from error
             if code in _BEFORE_WRITING:

@@ -35,10 +35,10 @@ class WritersQueue:
         """Wait until those who came before have written, then keep all others waiting inside the block.
 
         Raises:
-            Unavailable: the lock's file can't be opened.
+            Unavailable: the lock's file can't be opened or locked.
         """
         with self._using_descriptor() as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._take(descriptor, fcntl.LOCK_EX)
             yield
 
     @contextlib.contextmanager
@@ -46,15 +46,10 @@ class WritersQueue:
         """Give True and keep all others waiting inside the block, or give False when somebody else has his turn.
 
         Raises:
-            Unavailable: the lock's file can't be opened.
+            Unavailable: the lock's file can't be opened or locked.
         """
         with self._using_descriptor() as descriptor:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            yield self._take(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:
         """Close the file: at once, or at the end of a turn under way."""
@@ -82,6 +77,16 @@ class WritersQueue:
                 self._busy.discard(descriptor)
                 if self._is_closed:
                     self._forget(descriptor)
+
+    def _take(self, descriptor: int, operation: int) -> bool:
+        """Lock, and return whether somebody else did not have the lock."""
+        try:
+            fcntl.flock(descriptor, operation)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise Unavailable(f"the log's folder {self._folder} can't be locked: {error}") from error
+        return True
 
     def _forget(self, descriptor: int) -> None:
         del self._opened[descriptor]

@@ -2,8 +2,8 @@
 
 A thread that appends for the loop costs two wakes for each group and an interpreter's lock that goes to and fro, which
 for a small record is as much as the fsync. So the loop waits for the disk itself, unless that could take long: while
-another process has its turn to write, for many records at once, and on a disk that was slow lately. The requests that
-come meanwhile are the next group.
+somebody else has his turn to write, for what is large, for many records at once, and on a disk that was slow lately.
+The requests that come meanwhile are the next group. A disk that hangs all of a sudden is not foreseen: once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from collections.abc import Callable, Sequence
 from mltrail_core.errors import OutcomeUnknown
 from mltrail_core.log.port import Appended, NewRecord
 
+LINE_BYTES = 128 << 10
+"""More at once goes by an append that waits: half a millisecond of writing."""
 SLOW_APPEND_S = 0.003
 """An event loop that stands still for longer than this, on average, had better leave appends to a thread."""
 _WEIGHT = 0.1
 """Of the last append in that average: one of several hundred moves the log's tail into the database, which takes
 longer."""
 _REST_S = 1.0
-"""After a slow time the loop tries again so much later."""
+_REST_TIMES = 50
+"""After a slow time the loop tries again so much later: a second at least, and so many times what the last append took,
+so that it never stands still for more than a fiftieth of the time."""
 
 AppendNow = Callable[[Sequence[NewRecord]], list[Appended] | None]
 
@@ -41,7 +45,8 @@ class Pace:
         """Take an append into account."""
         self._average_s += _WEIGHT * (took_s - self._average_s)
         if self._average_s > SLOW_APPEND_S:
-            self._average_s, self._quick_again_at_s = 0.0, time.monotonic() + _REST_S
+            rest_s = max(_REST_S, _REST_TIMES * took_s)
+            self._average_s, self._quick_again_at_s = 0.0, time.monotonic() + rest_s
 
 
 class SqliteLine:
@@ -64,23 +69,27 @@ class SqliteLine:
         return self._pace.is_quick
 
     def send(self, records: Sequence[NewRecord]) -> bool:
-        if not self._pace.is_quick:
+        """Append and return True, or return False when that has to wait or could take long; raises as `AppendLine`."""
+        if not self._pace.is_quick or sum(len(record.frozen) for record in records) > LINE_BYTES:
             return False
         begun = time.monotonic()
         try:
             self._outcome = self._append_now(records)
         except OutcomeUnknown as error:
             self._outcome = error
-        self._pace.note(time.monotonic() - begun)
+        if self._outcome is not None:  # else it says nothing of the disk
+            self._pace.note(time.monotonic() - begun)
         return self._outcome is not None
 
     def receive(self) -> list[Appended] | None:
+        """Return where the records are that were just sent; raises as `AppendLine`."""
         outcome, self._outcome = self._outcome, None
         if isinstance(outcome, OutcomeUnknown):
             raise outcome
         return outcome
 
     def finish(self, timeout_s: float) -> list[Appended]:
+        """Return as `receive`, at once."""
         outcome = self.receive()
         if outcome is None:
             raise OutcomeUnknown("nothing is known of the append that was under way")

@@ -34,6 +34,11 @@ class Beginning:
         services.own_runs.begin(self.state.run_id, written)
 
 
+def has_two_names(run_name: str, tags: Mapping[str, str]) -> bool:
+    """Return whether a tag names the run otherwise than the request does."""
+    return bool(run_name) and tags.get(RUN_NAME_TAG, run_name) != run_name
+
+
 def beginning_in(
     experiment: ExperimentView, run_name: str, user_id: str, start_ms: int | None, tags: Mapping[str, str]
 ) -> Beginning:

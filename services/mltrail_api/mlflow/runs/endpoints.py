@@ -5,7 +5,7 @@ from __future__ import annotations
 from mltrail_api.mlflow.endpoint import PENDING, Answer, Caller, seen_answer
 from mltrail_api.mlflow.experiments.active import active_experiment
 from mltrail_api.mlflow.limits import refuse_key, refuse_timestamp, tag_text
-from mltrail_api.mlflow.runs.beginning import RUN_NAME_TAG, beginning_in
+from mltrail_api.mlflow.runs.beginning import RUN_NAME_TAG, beginning_in, has_two_names
 from mltrail_api.mlflow.runs.requests import CreateRun, RunById, UpdateRun
 from mltrail_api.mlflow.runs.view import info_json, run_json
 from mltrail_api.search.view import load_run
@@ -25,7 +25,7 @@ async def create(services: Services, request: CreateRun, caller: Caller) -> Answ
     for tag in request.tags:
         refuse_key("tag", tag.key)
         tags[tag.key] = tag_text(tag.text)
-    if request.run_name and tags.get(RUN_NAME_TAG, request.run_name) != request.run_name:
+    if has_two_names(request.run_name, tags):
         raise Invalid(
             "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
             f"(run_name='{request.run_name}', mlflow.runName='{tags[RUN_NAME_TAG]}')."

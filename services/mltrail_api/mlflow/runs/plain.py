@@ -7,6 +7,7 @@ what is allowed and what is said about the rest stands in one place only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from mltrail_api.mlflow.limits import (
     param_text,
     tag_text,
 )
-from mltrail_api.mlflow.runs.beginning import RUN_NAME_TAG
+from mltrail_api.mlflow.runs.beginning import has_two_names
 from mltrail_core.clock import now_us
 from mltrail_core.events import Event, MetricsLogged, ParamLogged, TagSet
 from mltrail_core.metric_block import MetricBlock
@@ -35,7 +36,7 @@ class Plain(NamedTuple):
 
     run_id: str
     events: Sequence[Event] | SinglePoint
-    params: Mapping[str, str] = {}
+    params: Mapping[str, str] = MappingProxyType({})
 
 
 class PlainRun(NamedTuple):
@@ -124,7 +125,7 @@ def plain_run(fields: Fields) -> PlainRun | None:
     if start_ms is not None and (type(start_ms) is not int or not 0 <= start_ms <= MAX_TIMESTAMP_MS):
         return None
     values = {key: tag_text(text) for key, text in tags}
-    if run_name and values.get(RUN_NAME_TAG, run_name) != run_name:
+    if has_two_names(run_name, values):
         return None
     return PlainRun(experiment_id, run_name, user_id, start_ms, values)
 
