@@ -3,9 +3,12 @@ soon what was logged is seen."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Generator, Iterator
 
+import httpx
 from mlflow.tracking import MlflowClient
 
 from tests.benchmarks.lag_rows import lags
@@ -17,6 +20,8 @@ from tests.benchmarks.shapes import START_MS, Sizes
 from tests.benchmarks.whole_runs import create_whole_run
 
 _PREFIX = "/api/2.0/mlflow/"
+_JSON = {"Content-Type": "application/json"}
+_WRITES_A_S = 50
 LOGGING_CONNECTIONS, SEARCHING_CONNECTIONS = 16, 4
 
 
@@ -43,6 +48,35 @@ def measure(peer: Peer, sizes: Sizes) -> Iterator[Result]:
     search = {"experiment_ids": [experiment_id], "max_results": sizes.small_page}
     row = f"search of {sizes.small_page:,} of {sizes.runs:,} runs, {SEARCHING_CONNECTIONS} connections"
     yield from _load(peer, row, "runs/search", json.dumps(search), SEARCHING_CONNECTIONS, sizes)
+    with _written_to(peer, body):
+        yield from _load(
+            peer, f"{row}, {_WRITES_A_S} writes/s", "runs/search", json.dumps(search), SEARCHING_CONNECTIONS, sizes
+        )
+
+
+@contextlib.contextmanager
+def _written_to(peer: Peer, body: str) -> Iterator[None]:
+    """Log a metric every now and then, so that no page is what it was before."""
+    over, failures = threading.Event(), list[int]()
+
+    def write() -> None:
+        with httpx.Client(timeout=30) as client:
+            number = 0
+            while not over.wait(1 / _WRITES_A_S):
+                number += 1
+                content = body.replace(NUMBER, str(-number))
+                answer = client.post(peer.url + _PREFIX + "runs/log-metric", content=content, headers=_JSON)
+                if answer.status_code != 200:
+                    failures.append(answer.status_code)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    check(not failures, peer.name, f"writes beside the searches were answered {failures[:3]}")
 
 
 def _load(peer: Peer, row: str, path: str, body: str, connections: int, sizes: Sizes) -> Generator[Result, None, Load]:

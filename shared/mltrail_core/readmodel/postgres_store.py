@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mltrail_core.readmodel.claims import SessionClaims
 from mltrail_core.readmodel.schema import fits_this_code, write_schema_hash
-from mltrail_core.readmodel.tables import METADATA
+from mltrail_core.readmodel.tables import HEAD, HEAD_CHARACTERS, HEADS_TO_COME, METADATA, params, tags
 from mltrail_core.readmodel.trouble import POOL_SIZE, POOL_TIMEOUT_S, unavailable, unfit
 
 _BYTES = [
@@ -129,7 +129,14 @@ class PostgresReadModel:
     def _create(self, connection: Connection, generation: int) -> None:
         connection.execute(text(f"DROP SCHEMA IF EXISTS mltrail_g{generation} CASCADE"))
         connection.execute(text(f"CREATE SCHEMA mltrail_g{generation}"))
-        METADATA.create_all(self._on(connection, generation), checkfirst=False)
+        tables = self._on(connection, generation)
+        METADATA.create_all(tables.execution_options(**{HEADS_TO_COME: True}), checkfirst=False)
+        tables = tables.execution_options(**{HEADS_TO_COME: False})
+        for table in (params, tags):
+            head = f'{HEAD} text COLLATE "C" GENERATED ALWAYS AS (substr(value, 1, {HEAD_CHARACTERS})) STORED'
+            connection.execute(text(f"ALTER TABLE mltrail_g{generation}.{table.name} ADD COLUMN {head}"))
+            for index in table.indexes:
+                index.create(tables)
         for column in _BYTES:
             # Trying to compress blocks of points took four times as long as all else that a narrow run's points cost;
             # compaction packs them for good.

@@ -57,7 +57,9 @@ from mltrail_core.readmodel.tables.registry import (
     registry_changes,
 )
 from mltrail_core.readmodel.tables.runs import (
+    HEAD,
     HEAD_CHARACTERS,
+    HEADS_TO_COME,
     RUN_DURATION_US,
     dataset_inputs,
     indexed_text,
@@ -81,6 +83,8 @@ from mltrail_core.readmodel.tables.webhooks import (
 )
 
 __all__ = [
+    "HEAD",
+    "HEADS_TO_COME",
     "HEAD_CHARACTERS",
     "METADATA",
     "RUN_DURATION_US",
