@@ -4,7 +4,9 @@ What a client needs against it is the client's own cost, which no server can bea
 `python -m tests.benchmarks.canned PORT`.
 
 With `--fsync FILE` it still does nothing, but answers a write only when the bytes of its body are on the disk: what no
-server can beat that acknowledges what is durable.
+server can beat that acknowledges what is durable. With `--work-ms N` besides, another process computes for N ms for
+each `log-batch`, some time after it was answered: what no server can beat that makes something of what it was sent, on
+the machine of the client.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -25,13 +28,42 @@ _PREFIX = "/api/2.0/mlflow/"
 _READS = ("runs/search", "metrics/get-history")
 _ROOM_BYTES = 16 << 20
 
+_GATHER_S = 0.05
+
 Keep = Callable[[bytes], None]
+
+
+class Behind:
+    """A process that has so much to do for each write that it is told of, in turns of what came in `_GATHER_S`."""
+
+    def __init__(self, work_s: float) -> None:
+        reading, self._writing = os.pipe()
+        if os.fork() == 0:
+            os.close(self._writing)
+            _work(reading, work_s)
+            os._exit(0)
+        os.close(reading)
+
+    def tell(self) -> None:
+        """Say that there was one more."""
+        os.write(self._writing, b".")
+
+
+def _work(told: int, work_s: float) -> None:
+    while count := len(os.read(told, 1 << 16)):
+        until = time.thread_time() + count * work_s
+        numbers: dict[int, int] = {}
+        while time.thread_time() < until:
+            for number in range(100):
+                numbers[len(numbers) * 7919 % 50_021] = number
+        time.sleep(_GATHER_S)
 
 
 class Disk:
     """Room on a disk that is written over and over: to make a file longer would cost more than to keep the bytes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, behind: Behind | None) -> None:
+        self._behind = behind
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
         os.pwrite(self._descriptor, bytes(_ROOM_BYTES), 0)
         os.fsync(self._descriptor)
@@ -43,6 +75,8 @@ class Disk:
             self._place = 0
         self._place += os.pwrite(self._descriptor, body, self._place)
         os.fdatasync(self._descriptor)
+        if self._behind is not None and b'"metrics"' in body:
+            self._behind.tell()
 
 
 class CannedProtocol(asyncio.Protocol):
@@ -153,7 +187,9 @@ async def serve(port: int, keep: Keep | None) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.canned", description=__doc__)
     parser.add_argument("--fsync", type=Path, metavar="FILE")
+    parser.add_argument("--work-ms", type=float, default=0.0, metavar="N")
     parser.add_argument("port", type=int)
     options = parser.parse_args()
+    behind = Behind(options.work_ms / 1000) if options.work_ms else None
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(options.port, None if options.fsync is None else Disk(options.fsync).keep))
+        asyncio.run(serve(options.port, None if options.fsync is None else Disk(options.fsync, behind).keep))
