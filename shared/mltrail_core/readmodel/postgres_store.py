@@ -24,6 +24,10 @@ _BYTES = [
 _IDLE_S = 1.0
 """A connection that rested for so long is asked whether it lives before it is used: PostgreSQL may have been restarted.
 Asking each time would cost every transaction a round trip."""
+_RAISE_WORK_MEM = (
+    "SELECT set_config('work_mem', '16MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 16 << 20"
+)
+"""A search that hashes 100,000 runs, which takes 10 MB, is written to files with the 4 MB that PostgreSQL allows."""
 _USED_S = "mltrail_used_s"
 _START_LOCK = 0x6D6C7472
 """Advisory lock of PostgreSQL under which generations are created and dropped."""
@@ -46,6 +50,7 @@ class PostgresReadModel:
             pool_use_lifo=True,  # few sessions are used at a time, and stay warm: statements prepared, tables known
             connect_args={"connect_timeout": 5},
         )
+        event.listen(self._engine, "connect", _allow_hashing)
         event.listen(self._engine, "checkin", _note_use)
         event.listen(self._engine, "checkout", self._refuse_dead)
         with unavailable(self.url), self._engine.begin() as connection:
@@ -154,6 +159,13 @@ class PostgresReadModel:
 
     def _on(self, connection: Connection, generation: int) -> Connection:
         return connection.execution_options(schema_translate_map={None: f"mltrail_g{generation}"})
+
+
+def _allow_hashing(driver: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = driver.cursor()
+    cursor.execute(_RAISE_WORK_MEM)
+    cursor.close()
+    driver.commit()
 
 
 def _note_use(driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
