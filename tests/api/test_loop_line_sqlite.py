@@ -31,6 +31,12 @@ class WatchedLog(SqliteLog):
         return super().append(records)
 
 
+@pytest.fixture(autouse=True)
+def _disk_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a disk that is slow at the moment sends appends by the thread."""
+    monkeypatch.setattr("mltrail_core.log.sqlite_line.SLOW_APPEND_S", 3600.0)
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[WatchedLog]:
     log = WatchedLog.open(tmp_path / "log")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -70,23 +71,14 @@ class _Watch:
 @contextlib.contextmanager
 def _watched(places: NativePlaces) -> Iterator[_Watch]:
     """Look at log and read model from now on, and on leaving until the read model has what was seen of the log."""
-    watch, over, failures = _Watch(), threading.Event(), list[Exception]()
-
-    def look() -> None:
+    watch, over = _Watch(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(_look, places, watch, over)
         try:
-            _look(places, watch, over)
-        except Exception as error:  # noqa: BLE001 (it is raised where it can be seen)
-            failures.append(error)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield watch
-    finally:
-        over.set()
-        thread.join()
-    if failures:
-        raise failures[0]
+            yield watch
+        finally:
+            over.set()
+        looking.result()
 
 
 def _look(places: NativePlaces, watch: _Watch, over: threading.Event) -> None:
